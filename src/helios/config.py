@@ -1,0 +1,146 @@
+"""Settings: read once at start, typed, frozen. The only reader of the environment.
+
+Precedence, highest first: flag, environment `HELIOS_*`, project file, user file, default. The
+project file says nothing about settings yet, only about its own tasks and budget.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path, user_data_path
+
+from helios.errors import UsageError
+
+SECRETS = frozenset({"api_key"})
+ENVIRONMENT_ALIASES: Mapping[str, str] = {
+    "ANTHROPIC_API_KEY": "api_key",
+    "ANTHROPIC_BASE_URL": "base_url",
+    "NO_COLOR": "no_color",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set outside a project.
+
+    home: where databases, work trees, reports and logs live.
+    database: URL of the ledger and the record of runs; empty means SQLite under `home`.
+    plan: the named plan whose windows bound all work.
+    plan_messages: the plan's messages per window, where it differs from the preset's; 0 keeps it.
+    sandbox: strict | direct | auto.
+    provider: anthropic | simulator | a plug-in's name; empty means by the key at hand.
+    api_key, base_url: the Anthropic key and endpoint.
+    prices: a price file laid over the packaged one.
+    simulator_speed: the simulator's delays are multiplied by this; 0 answers at once.
+    log_level: debug | info | warning | error.
+    no_color: any text switches colour off.
+    """
+
+    home: Path
+    database: str = ""
+    plan: str = "max-classic"
+    plan_messages: int = 0
+    sandbox: str = "auto"
+    provider: str = ""
+    api_key: str = ""
+    base_url: str = ""
+    prices: str = ""
+    simulator_speed: float = 1.0
+    log_level: str = "info"
+    no_color: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def database_url(self) -> str:
+        """The database of the ledger and of the runs."""
+        return self.database or f"sqlite:///{self.home / 'helios.db'}"
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text, secrets masked."""
+        shown = {}
+        for name in setting_names():
+            value = getattr(self, name)
+            shown[name] = "(set)" if name in SECRETS and value else str(value)
+        return shown
+
+
+def setting_names() -> tuple[str, ...]:
+    """The names a user can set."""
+    return tuple(f.name for f in fields(Settings) if f.name != "sources")
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Merge all sources.
+
+    Args:
+        flags: what the command line said; None values are not said.
+        environment: instead of the process's own, for tests.
+
+    Raises:
+        UsageError: an unknown key or a value of the wrong kind, with its source.
+    """
+    env = dict(os.environ) if environment is None else dict(environment)
+    user_file = Path(env.get("HELIOS_CONFIG") or user_config_path("helios") / "config.toml")
+    values: dict[str, Any] = {"home": user_data_path("helios")}
+    sources = dict.fromkeys(setting_names(), "default")
+    layers = (
+        (str(user_file), _from_user_file(user_file)),
+        ("environment", _from_environment(env)),
+        ("flag", {k: v for k, v in (flags or {}).items() if v is not None}),
+    )
+    for source, layer in layers:
+        for name, value in layer.items():
+            values[name] = _typed(name, value, source)
+            sources[name] = source
+    return Settings(**values, sources=sources)
+
+
+def _from_user_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path}: {error}", next_step="Mend or remove this file.") from error
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
+    found = {name: env[key] for key, name in ENVIRONMENT_ALIASES.items() if env.get(key)}
+    for key, value in env.items():
+        if key.startswith("HELIOS_") and key != "HELIOS_CONFIG":
+            found[key.removeprefix("HELIOS_").lower()] = value
+    return found
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    known = setting_names()
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(known)}."
+        raise UsageError(f"{source}: unknown setting {name!r}", next_step=hint)
+    try:
+        match name:
+            case "home":
+                return Path(value).expanduser().resolve()
+            case "plan_messages":
+                return int(_at_least_zero(int(value)))
+            case "simulator_speed":
+                return _at_least_zero(float(value))
+            case _:
+                return str(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{source}: {name} cannot be {value!r}: {error}") from error
+
+
+def _at_least_zero(value: float) -> float:
+    if value < 0:
+        raise ValueError("must not be negative")
+    return value

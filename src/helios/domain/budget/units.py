@@ -1,0 +1,29 @@
+"""What is counted. Amounts are whole numbers, so that books balance exactly."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """The units a limit can be in."""
+
+    MESSAGES = "messages"
+    TOKENS = "tokens"
+    MICROUSD = "microusd"
+    MILLIPOINTS = "millipoints"
+
+
+Amounts = Mapping[Unit, int]
+
+
+def show(unit: Unit, amount: int) -> str:
+    """An amount as people say it: "12 messages", "$1.25", "34k tokens", "12.5 points"."""
+    if unit is Unit.MICROUSD:
+        dollars = amount / 1_000_000
+        return f"${dollars:,.2f}" if dollars >= 1 or amount == 0 else f"${dollars:.4f}"
+    if unit is Unit.MILLIPOINTS:
+        return f"{amount / 1000:g} points"
+    if unit is Unit.TOKENS and amount >= 10_000:
+        return f"{amount / 1000:,.0f}k tokens"
+    singular = amount == 1
+    return f"{amount:,} {unit.value[:-1] if singular else unit.value}"

@@ -1,0 +1,129 @@
+"""What tokens cost. Prices are data: they come from price files, never from code.
+
+Money is counted in whole millionths of a US dollar, so that books balance exactly. One dollar a
+million tokens is one micro-dollar a token.
+"""
+
+import math
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import cast
+
+from helios.domain.usage import Usage
+from helios.errors import UnknownPrice
+
+MICRO = 1_000_000
+
+
+class Tier(StrEnum):
+    """How strong a model is, and so how dear; ordered from the cheapest."""
+
+    ECONOMY = "economy"
+    STANDARD = "standard"
+    STRONG = "strong"
+    FRONTIER = "frontier"
+
+    @property
+    def rank(self) -> int:
+        """0 for the cheapest."""
+        return list(Tier).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+    cache_write: float
+    cache_read: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model Helios may call: its name at the provider, its tier and its prices.
+
+    `long_prompt` applies to the whole request when the prompt exceeds `long_prompt_tokens`.
+    """
+
+    name: str
+    tier: Tier
+    price: Price
+    long_prompt_tokens: int | None = None
+    long_prompt: Price | None = None
+    max_output_tokens: int = 8192
+
+    def price_for(self, prompt_tokens: int) -> Price:
+        """The price that applies to a prompt of this size."""
+        if self.long_prompt and self.long_prompt_tokens is not None:
+            return self.long_prompt if prompt_tokens > self.long_prompt_tokens else self.price
+        return self.price
+
+    def cost_microusd(self, usage: Usage) -> int:
+        """The cost of this usage in millionths of a dollar, rounded up."""
+        price = self.price_for(usage.prompt_tokens)
+        exact = (
+            usage.input_tokens * price.input
+            + usage.output_tokens * price.output
+            + usage.cache_write_tokens * price.cache_write
+            + usage.cache_read_tokens * price.cache_read
+        )
+        return math.ceil(round(exact, 6))
+
+    def bound_microusd(self, input_tokens: int, output_tokens: int) -> int:
+        """The most such a call can cost: every input token at the dearest input price."""
+        # A shorter prompt may fall under the ordinary price, and that may be the dearer one.
+        prices = (self.price, self.price_for(input_tokens))
+        dearest = max(max(price.input, price.cache_write, price.cache_read) for price in prices)
+        output = max(price.output for price in prices)
+        return math.ceil(round(input_tokens * dearest + output_tokens * output, 6))
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The models at hand, by name, and which of them stands for a tier.
+
+    A tier without an entry in `tiers` is stood for by its cheapest model.
+    """
+
+    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    tiers: Mapping[Tier, str] = field(default_factory=dict[Tier, str])
+
+    def model(self, name: str) -> Model:
+        """The model of this name.
+
+        Raises:
+            UnknownPrice: nobody told Helios what it costs, so nothing can be bounded.
+        """
+        found = self.models.get(name)
+        if found is None:
+            raise UnknownPrice(
+                f"no price is known for model {name!r}",
+                next_step=f"Known models: {', '.join(sorted(self.models))}.",
+            )
+        return found
+
+    def of_tier(self, tier: Tier) -> Model | None:
+        """The model that stands for a tier; None when there is none."""
+        if tier in self.tiers:
+            return self.model(self.tiers[tier])
+        found = [model for model in self.models.values() if model.tier is tier]
+        return min(found, key=lambda model: (model.price.output, model.name), default=None)
+
+    def with_tiers(self, tiers: Mapping[Tier, str]) -> "Catalogue":
+        """The same models, with others standing for some tiers.
+
+        Raises:
+            UnknownPrice: one of them has no price.
+        """
+        chosen = {name: replace(self.model(name), tier=tier) for tier, name in tiers.items()}
+        # A chain, because a price book may know more names than it lists.
+        models = ChainMap(chosen, cast("dict[str, Model]", self.models))
+        return Catalogue(models, {**self.tiers, **tiers})
+
+    def ladder(self) -> tuple[Model, ...]:
+        """One model a tier, cheapest first."""
+        found = (self.of_tier(tier) for tier in Tier)
+        return tuple(model for model in found if model)

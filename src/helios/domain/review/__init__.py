@@ -1,0 +1,1 @@
+"""Whether a change is acceptable: edits that fit, verdicts."""

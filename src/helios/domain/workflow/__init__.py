@@ -1,0 +1,1 @@
+"""What runs next: graph, states, readiness, order, retries, plan."""

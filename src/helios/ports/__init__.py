@@ -1,0 +1,1 @@
+"""The narrow waist: Protocols that services speak and back ends implement."""
