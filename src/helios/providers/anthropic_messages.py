@@ -1,0 +1,94 @@
+"""Requests and replies in the form of the Messages API. Values in, values out."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from helios.domain.usage import Usage
+from helios.errors import BadOutput, ConnectionLost
+from helios.ports.models import ModelReply, ModelRequest, Tool
+from helios.providers.model_facts import accepts_forced_tool
+
+_MALFORMED = "Try again; if it stays, look for a proxy between this machine and the provider."
+
+
+def payload(request: ModelRequest) -> dict[str, Any]:
+    """The arguments of one Messages call."""
+    arguments: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "messages": [{"role": m.role, "content": m.text} for m in request.messages],
+    }
+    system = request.system
+    if request.tool:
+        arguments["tools"] = [_tool(request.tool)]
+        if accepts_forced_tool(request.model):
+            choice = {"type": "tool", "name": request.tool.name}
+        else:
+            choice = {"type": "auto"}
+            system = f"{system}\n\nAnswer only by calling the tool {request.tool.name}.".strip()
+        arguments["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
+    if system:
+        arguments["system"] = system
+    return arguments
+
+
+def read_reply(name: str, request: ModelRequest, body: bytes, *, simulated: bool) -> ModelReply:
+    """The reply in the body of a 200 answer.
+
+    Raises:
+        ConnectionLost: it is not JSON.
+        BadOutput: it is not a message, or lacks its usage.
+    """
+    try:
+        data = json.loads(body)
+    except ValueError as error:
+        raise ConnectionLost(
+            f"{name}: the answer is not JSON ({error})", billed="unknown", next_step=_MALFORMED
+        ) from error
+    if not isinstance(data, dict) or not isinstance(data.get("content"), list):
+        raise BadOutput(f"{name}: the answer is not a message", billed="unknown")
+    blocks = [block for block in data["content"] if isinstance(block, dict)]
+    return ModelReply(
+        model=str(data.get("model") or request.model),
+        text="".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text"),
+        tool_input=_tool_input(request.tool, blocks),
+        stop_reason=str(data.get("stop_reason") or ""),
+        usage=_usage(name, data.get("usage")),
+        simulated=simulated,
+    )
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": dict(tool.schema),
+    }
+
+
+def _tool_input(tool: Tool | None, blocks: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    for block in blocks:
+        called = tool and block.get("type") == "tool_use" and block.get("name") == tool.name
+        if called and isinstance(block.get("input"), dict):
+            return dict(block["input"])
+    return None
+
+
+def _usage(name: str, data: object) -> Usage:
+    if not isinstance(data, dict):
+        raise BadOutput(f"{name}: the answer has no usage", billed="unknown")
+    return Usage(
+        input_tokens=_count(name, data, "input_tokens", None),
+        output_tokens=_count(name, data, "output_tokens", None),
+        cache_write_tokens=_count(name, data, "cache_creation_input_tokens", 0),
+        cache_read_tokens=_count(name, data, "cache_read_input_tokens", 0),
+    )
+
+
+def _count(name: str, data: Mapping[str, Any], key: str, absent: int | None) -> int:
+    value = data.get(key)
+    count = absent if value is None else value
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise BadOutput(f"{name}: the answer's usage has no {key}", billed="unknown")
+    return count
