@@ -1,0 +1,81 @@
+"""The named plans: data files beside this module, read into the governor's limits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from helios.domain.budget.preset import Plan, PlanWindow
+from helios.domain.budget.units import Unit
+from helios.domain.budget.window import Anchored, Calendar, OpensOnUse, WindowRule
+from helios.domain.budget.zones import Thresholds
+from helios.errors import UsageError
+
+
+class _WindowFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    opens: Literal["on use", "anchored", "day", "month"]
+    hours: float | None = None
+    unit: Unit
+    cap: int = Field(gt=0)
+    strong_share: float | None = Field(default=None, ge=0, le=1)
+
+    def rule(self) -> WindowRule:
+        """How this window's spans follow one another."""
+        length_s = (self.hours or 0.0) * 3600.0
+        match self.opens:
+            case "on use":
+                return OpensOnUse(length_s)
+            case "anchored":
+                return Anchored(length_s)
+            case "day" | "month":
+                return Calendar(self.opens)
+
+
+class _PlanFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    about: str
+    windows: list[_WindowFile]
+    thresholds: dict[str, float] = Field(default_factory=dict[str, float])
+
+
+def plan_names() -> tuple[str, ...]:
+    """The plans Helios ships."""
+    names = (entry.name for entry in files(__package__).iterdir())
+    return tuple(sorted(name[: -len(".yaml")] for name in names if name.endswith(".yaml")))
+
+
+def load_plan(name: str, messages: int = 0) -> Plan:
+    """A plan by its name.
+
+    Args:
+        name: one of `plan_names()`.
+        messages: replaces the ceiling of every window counted in messages; 0 keeps the file's.
+
+    Raises:
+        UsageError: there is no such plan.
+    """
+    if name not in plan_names():
+        raise UsageError(
+            f"there is no plan {name!r}", next_step=f"Known plans: {', '.join(plan_names())}."
+        )
+    text = files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    data: Mapping[str, Any] = yaml.safe_load(text)
+    read = _PlanFile.model_validate(data)
+    windows = tuple(
+        PlanWindow(w.name, w.rule(), w.unit, w.cap, w.strong_share) for w in read.windows
+    )
+    if messages:
+        windows = tuple(replace(w, cap=messages) if w.unit is Unit.MESSAGES else w for w in windows)
+    return Plan(read.name, read.about, windows, Thresholds(**_whole_priority(read.thresholds)))
+
+
+def _whole_priority(thresholds: Mapping[str, float]) -> dict[str, Any]:
+    return {k: int(v) if k == "critical_priority" else v for k, v in thresholds.items()}

@@ -1,0 +1,1 @@
+"""Logs now; metrics, traces and probes join here."""
