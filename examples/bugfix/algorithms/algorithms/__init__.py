@@ -1,0 +1,1 @@
+"""Small, readable versions of well-known algorithms, one idea a module."""

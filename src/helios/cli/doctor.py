@@ -1,0 +1,104 @@
+"""doctor: what is installed, reachable and missing, and the cure."""
+
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from helios import __version__
+from helios.cli.options import AsJson, SettingFlags, go
+from helios.cli.terminal import out, print_json
+from helios.config import Settings
+
+MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "bad": "[bold red]✗[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok, a note, or bad with its cure."""
+
+    what: str
+    verdict: Literal["ok", "note", "bad"]
+    found: str
+    cure: str = ""
+
+
+def doctor(*, json: AsJson = False, flags: SettingFlags | None = None) -> int:
+    """Look at this machine and these settings: what works, what is missing, and the cure."""
+    return go(_doctor(as_json=json, flags=flags or SettingFlags()))
+
+
+async def _doctor(*, as_json: bool, flags: SettingFlags) -> int:
+    from rich.markup import escape
+
+    settings = flags.settings()
+    findings = [
+        Finding("helios", "ok", f"{__version__} on Python {platform.python_version()}"),
+        _git(),
+        _sandbox(settings),
+        await _database(settings),
+        _provider(settings),
+    ]
+    bad = any(finding.verdict == "bad" for finding in findings)
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "ok": not bad,
+                "findings": [asdict(finding) for finding in findings],
+                "settings": settings.shown(),
+                "sources": dict(settings.sources),
+            }
+        )
+        return int(bad)
+    console = out()
+    for finding in findings:
+        console.print(f"{MARKS[finding.verdict]} [bold]{finding.what}[/]  {escape(finding.found)}")
+        if finding.cure:
+            console.print(f"    {escape(finding.cure)}")
+    console.print("\n[dim]settings (value, source):[/]")
+    for name, value in settings.shown().items():
+        console.print(f"  {name} = {escape(value) or '-'}  [dim]{settings.sources[name]}[/]")
+    return int(bad)
+
+
+def _git() -> Finding:
+    found = shutil.which("git")
+    if found:
+        return Finding("git", "ok", "found")
+    return Finding("git", "bad", "not found", "Install it: apt-get install git")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    from helios.bootstrap import sandbox_state
+
+    works, sentence = sandbox_state()
+    if works:
+        return Finding("sandbox", "ok", sentence)
+    if settings.sandbox == "direct":
+        return Finding("sandbox", "note", f"{sentence}; agents' code runs without containment")
+    cure = "Install bubblewrap (apt-get install bubblewrap), or run with --sandbox direct."
+    return Finding("sandbox", "bad", sentence, cure)
+
+
+async def _database(settings: Settings) -> Finding:
+    from helios.bootstrap import open_house
+    from helios.errors import HeliosError
+
+    try:
+        async with open_house(settings) as house:
+            await house.governor.status()
+            return Finding("database", "ok", house.stores.url)
+    except HeliosError as error:
+        return Finding("database", "bad", error.message, error.next_step)
+
+
+def _provider(settings: Settings) -> Finding:
+    if settings.provider == "simulator" or not settings.api_key:
+        return Finding(
+            "model provider",
+            "note",
+            "none: runs are answered by the simulator and say so",
+            "Set ANTHROPIC_API_KEY to ask a real model.",
+        )
+    return Finding("model provider", "ok", "Anthropic API, key set (not tried: that would cost)")

@@ -1,0 +1,116 @@
+"""Drives a run in this process: screen or JSON lines, Ctrl-C, the summary at the end."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helios.bootstrap import Session, open_house, open_session, read_project, surroundings
+from helios.cli.live import LiveView
+from helios.cli.summary_view import show_summary
+from helios.cli.terminal import next_command, out, print_line, say_error, talk
+from helios.config import Settings
+from helios.domain.workflow.states import RunState
+from helios.engine.lock import project_lock
+from helios.errors import HeliosError, RunStopping
+from helios.ports.events import RunEvent
+from helios.services.reports import summary_to_json
+from helios.services.run_book import Wish
+
+INTERRUPTED = 130
+EXIT_BY_STATE = {RunState.DONE: 0, RunState.FAILED: 1, RunState.CANCELLED: 1}
+
+
+async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wait: bool) -> int:
+    """Run to the end or to a stop; the exit code."""
+    loaded = read_project(file)
+    sink = EventRelay(as_json=as_json)
+    with project_lock(settings.home / "locks", loaded.id, str(file)):
+        async with open_house(settings, sink=sink) as house:
+            record = await house.book.pick(
+                loaded.id, str(loaded.path), loaded.spec, surroundings(settings), wish
+            )
+            async with open_session(house, record, loaded.spec) as session:
+                view = LiveView(house.progress, session.project, as_json=as_json)
+                sink.listener = view
+                ended = await _until_end(session, view, wait=wait)
+                await session.finish.publish()
+                report = await session.finish.report()
+            summary = await house.summary(record)
+            if as_json:
+                print_line({"event": "summary", **summary_to_json(summary, session.finish.branch)})
+            else:
+                show_summary(out(), summary, session.finish.branch, report, settings.home)
+    return _farewell(ended, file, as_json=as_json)
+
+
+async def _until_end(
+    session: Session, view: LiveView, *, wait: bool
+) -> RunState | HeliosError | None:
+    """The final state, the error that stopped it, or None when a person did."""
+    with stopping_on_signals(session.engine.stop):
+        async with view.shown():
+            try:
+                return await session.engine.run(wait_for_budget=wait)
+            except RunStopping:
+                return None
+            except HeliosError as error:
+                return error
+
+
+def _farewell(ended: RunState | HeliosError | None, file: Path, *, as_json: bool) -> int:
+    resume = "helios resume" if str(file) == "helios.yaml" else f"helios resume {file}"
+    if isinstance(ended, RunState):
+        if not as_json:
+            next_command(
+                f"helios status {file}" if ended is RunState.DONE else f"helios why TASK {file}"
+            )
+        return EXIT_BY_STATE[ended]
+    if isinstance(ended, HeliosError):
+        say_error(ended, as_json=as_json)
+        if not as_json:
+            next_command(resume)
+        return ended.exit_code
+    if not as_json:
+        talk().print("[yellow]■[/] stopped; everything finished is kept, nothing was lost")
+        next_command(resume)
+    return INTERRUPTED
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for a clean stop; a second one does not wait."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+class EventRelay:
+    """Hands stored events on: to stdout as JSON lines, and to the live view."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self.listener: LiveView | None = None
+
+    def __call__(self, event: RunEvent) -> None:
+        """Take one event; called from a store's thread after its commit."""
+        if self._as_json:
+            print_line(
+                {
+                    "event": event.kind,
+                    "seq": event.seq,
+                    "run": event.run,
+                    "task": event.task,
+                    "at": event.at,
+                    **event.data,
+                }
+            )
+        if self.listener:
+            self.listener.note(event)

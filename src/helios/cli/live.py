@@ -1,0 +1,187 @@
+"""The live view of a run: gauges, tasks by state with their reasons, cost, forecast end."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from helios.cli.terminal import STATE_LOOKS, clock_time, duration, state_text
+from helios.domain.budget.units import Unit, show
+from helios.domain.budget.zones import Health, Zone
+from helios.domain.workflow.states import TaskState
+from helios.ports.events import RunEvent
+from helios.ports.runs import TaskRecord
+from helios.services.execution import LiveProject
+from helios.services.governor import Gauge
+from helios.services.progress import Progress, ProgressReader
+
+FRAME_S = 0.2
+BAR_WIDTH = 20
+LONGEST_NAME = 28
+STATE_WIDTH = 11
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+HEALTH_STYLE = {Health.GREEN: "green", Health.YELLOW: "yellow", Health.RED: "red"}
+ZONE_STYLE = {Zone.NORMAL: "green", Zone.THROTTLE: "yellow", Zone.CRITICAL: "bold red"}
+SHOWN_ORDER = (
+    TaskState.NEEDS_YOU,
+    TaskState.RUNNING,
+    TaskState.FAILED,
+    TaskState.READY,
+    TaskState.WAITING,
+    TaskState.CANCELLED,
+    TaskState.DONE,
+)
+
+
+class LiveView:
+    """Redraws at most five times a second on a terminal; off one, a line for each change."""
+
+    def __init__(self, reader: ProgressReader, project: LiveProject, *, as_json: bool) -> None:
+        self._reader = reader
+        self._project = project
+        self._silent = as_json
+        self._console = Console(stderr=True, highlight=False)
+
+    @asynccontextmanager
+    async def shown(self) -> AsyncIterator[None]:
+        """Show the run while the block runs."""
+        if self._silent or not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            drawing = asyncio.ensure_future(self._draw(live))
+            try:
+                yield
+            finally:
+                drawing.cancel()
+                await asyncio.gather(drawing, return_exceptions=True)
+
+    def note(self, event: RunEvent) -> None:
+        """Off a terminal: say what moved."""
+        if self._silent or self._console.is_terminal or event.kind != "task":
+            return
+        state = TaskState(event.data["state"])
+        icon = STATE_LOOKS[state][0]
+        self._console.print(
+            f"{icon} {event.task}: {state} ({event.data['reason']})", markup=False, soft_wrap=True
+        )
+
+    async def _draw(self, live: Live) -> None:
+        for frame in itertools.count():
+            progress = await self._reader.read(self._project)
+            height = max(6, self._console.height - 9)
+            live.update(render(progress, height, SPINNER[frame % 10]), refresh=True)
+            await asyncio.sleep(FRAME_S)
+
+
+def render(progress: Progress, height: int, spinner: str = "●") -> RenderableType:
+    """One picture of a run, at most `height` task lines long."""
+    return Group(
+        _headline(progress),
+        _bar(progress),
+        *_gauges(progress),
+        Text(),
+        _tasks(progress, height, spinner),
+    )
+
+
+def _headline(progress: Progress) -> Table:
+    run = progress.run
+    line = Table.grid(expand=True)
+    line.add_column()
+    line.add_column(justify="right", no_wrap=True)
+    label = f"[bold]{escape(run.name)}[/] run {run.number}"
+    if run.simulated:
+        label += "  [black on yellow] simulated [/]"
+    sandbox = "" if run.sandbox == "strict" else f"  [red]sandbox: {run.sandbox}[/]"
+    age = duration((run.finished_at or progress.at) - run.created_at)
+    line.add_row(f"[bold yellow]☀[/] {label}{sandbox}", f"[dim]{age}[/]")
+    return line
+
+
+def _bar(progress: Progress) -> Table:
+    done = sum(count for state, count in progress.states.items() if state.final)
+    total = len(progress.tasks)
+    end = f"ends about {clock_time(progress.ends_at)}" if progress.ends_at else "ended"
+    left = max(0.0, (progress.ends_at or progress.at) - progress.at)
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(
+        _meter(done / max(1, total), "blue"),
+        f"{done}/{total} tasks",
+        f"{progress.messages} messages",
+        show(Unit.MICROUSD, progress.cost_microusd),
+        f"[dim]{end}, in {duration(left)}[/]",
+    )
+    return line
+
+
+def _gauges(progress: Progress) -> list[RenderableType]:
+    return [gauge_line(gauge) for gauge in progress.budget.gauges if "strong" not in gauge.key]
+
+
+def gauge_line(gauge: Gauge) -> Table:
+    """One limit: a bar, its figures, its zone as a word and a colour, when it resets."""
+    resets = f"resets {clock_time(gauge.resets_at)}" if gauge.resets_at else ""
+    zone = f"[{ZONE_STYLE[gauge.zone]}]{gauge.zone}[/]" if gauge.resets_at else ""
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(
+        _meter(gauge.used, HEALTH_STYLE[gauge.health]),
+        f"{escape(gauge.label)} {_amounts(gauge)} ({gauge.used:.0%})",
+        zone,
+        f"[dim]{resets}[/]",
+    )  # fmt: skip
+    return line
+
+
+def _meter(share: float, style: str) -> ProgressBar:
+    return ProgressBar(
+        total=1.0,
+        completed=min(1.0, share),
+        width=BAR_WIDTH,
+        style="grey35",
+        complete_style=style,
+        finished_style=style,
+    )
+
+
+def _amounts(gauge: Gauge) -> str:
+    used = gauge.spent + gauge.held
+    if gauge.unit is Unit.MESSAGES:
+        return f"{used:,}/{gauge.cap:,}"
+    return f"{show(gauge.unit, used)}/{show(gauge.unit, gauge.cap)}"
+
+
+def _tasks(progress: Progress, height: int, spinner: str) -> Table:
+    widest = max((cell_len(task.id) for task in progress.tasks), default=0)
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(no_wrap=True, width=min(widest, LONGEST_NAME), overflow="ellipsis")
+    table.add_column(no_wrap=True, width=STATE_WIDTH)
+    table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+    ordered = sorted(progress.tasks, key=lambda task: SHOWN_ORDER.index(task.state))
+    shown = ordered if len(ordered) <= height else ordered[: height - 1]
+    for task in shown:
+        table.add_row(escape(task.id), _state(task, spinner), f"[dim]{escape(reason_of(task))}[/]")
+    if len(shown) < len(ordered):
+        table.add_row(f"[dim]and {len(ordered) - len(shown)} more[/]", "", "")
+    return table
+
+
+def _state(task: TaskRecord, spinner: str) -> str:
+    if task.state is TaskState.RUNNING:
+        return f"[bold blue]{spinner} running[/]"
+    return state_text(task.state)
+
+
+def reason_of(task: TaskRecord) -> str:
+    """Why a task is where it is, in one line."""
+    if task.state is TaskState.DONE and task.output:
+        return next((line for line in task.output.splitlines() if line.strip()), task.reason)[:200]
+    return task.reason

@@ -1,0 +1,100 @@
+"""status, why, budget: asking without changing anything."""
+
+from pathlib import Path
+
+from helios.cli.options import DEFAULT_FILE, AsJson, ProjectPath, SettingFlags, go
+from helios.cli.terminal import next_command, out, print_json
+from helios.errors import ConflictError, UsageError
+
+
+def status(
+    file: ProjectPath = DEFAULT_FILE, *, json: AsJson = False, flags: SettingFlags | None = None
+) -> int:
+    """Show how far a project's newest run is."""
+    return go(_status(file, as_json=json, flags=flags or SettingFlags()))
+
+
+async def _status(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
+    from helios.bootstrap import open_house, read_project
+    from helios.cli.live import render
+    from helios.engine.lock import is_held
+    from helios.services.progress import progress_to_json
+
+    project = read_project(file)
+    async with open_house(flags.settings()) as house:
+        record = await house.stores.runs.latest_run(project.id)
+        if record is None:
+            raise ConflictError(f"{file} has not been run yet", next_step="`helios run` starts it.")
+        progress = await house.progress.read(house.recorded(record, project.spec))
+        held = is_held(house.locks, project.id)
+    if as_json:
+        print_json({**progress_to_json(progress), "driven": held})
+        return 0
+    out().print(render(progress, height=1_000))
+    if not record.state.final:
+        if held:
+            next_command("helios why TASK")
+        else:
+            next_command("nobody drives this run now; `helios resume` goes on with it")
+    return 0
+
+
+def why(
+    task: str,
+    file: ProjectPath = DEFAULT_FILE,
+    *,
+    json: AsJson = False,
+    flags: SettingFlags | None = None,
+) -> int:
+    """Say why a task waits, and why it has the model it has."""
+    return go(_why(task, file, as_json=json, flags=flags or SettingFlags()))
+
+
+async def _why(task: str, file: Path, *, as_json: bool, flags: SettingFlags) -> int:
+    from difflib import get_close_matches
+
+    from helios.bootstrap import open_house, read_project
+    from helios.cli.why_view import show_why
+    from helios.domain.ids import TaskId
+
+    project = read_project(file)
+    async with open_house(flags.settings()) as house:
+        record = await house.stores.runs.latest_run(project.id)
+        live = house.recorded(record, project.spec) if record else None
+        spec = live.spec if live else project.spec
+        tasks = spec.by_id
+        if task not in tasks:
+            close = get_close_matches(task, list(tasks), n=1)
+            hint = f'Did you mean "{close[0]}"?' if close else f"Tasks: {', '.join(tasks)}."
+            raise UsageError(f'{file} has no task "{task}"', next_step=hint)
+        answer = await house.explainer(spec).explain(TaskId(task), spec, project.roles, live)
+    if as_json:
+        print_json(answer)
+    else:
+        show_why(out(), answer)
+    return 0
+
+
+def budget(*, json: AsJson = False, flags: SettingFlags | None = None) -> int:
+    """Show how full the plan's windows are, and the windows before."""
+    return go(_budget(as_json=json, flags=flags or SettingFlags()))
+
+
+async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
+    from helios.bootstrap import open_house
+    from helios.cli.budget_view import show_budget
+    from helios.services.progress import budget_to_json
+
+    async with open_house(flags.settings()) as house:
+        state = await house.governor.status()
+        first = house.governor.plan_limits[0]
+        past = await house.governor.history(first.key)
+        plan = house.governor.plan
+    if as_json:
+        history = [
+            {"opened_at": b.window.opened_at, "spent": b.spent, "cap": b.limit.cap} for b in past
+        ]
+        print_json({**budget_to_json(state), "plan": plan.name, "history": history})
+    else:
+        show_budget(out(), plan, state, past)
+    return 0

@@ -1,0 +1,47 @@
+"""The `helios` command: verbs, exit codes, and errors said once, on stderr."""
+
+import sys
+from collections.abc import Sequence
+
+from helios import __version__
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code.
+
+    0 ok, 1 run failed, 2 usage, 3 file invalid, 4 budget exhausted or paused, 5 waits for a
+    person, 6 server unreachable, 7 conflict, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--version"], ["-V"]):
+        print(f"helios {__version__}")
+        raise SystemExit(0)
+    raise SystemExit(run(words))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command; its exit code."""
+    from cyclopts import CycloptsError
+
+    from helios.cli.app import app
+    from helios.cli.terminal import say_error, talk
+    from helios.errors import HeliosError
+
+    try:
+        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        talk().print(f"[bold red]✗[/] {error}", highlight=False)
+        talk().print("  `helios --help` lists the commands.")
+        return 2
+    except HeliosError as error:
+        say_error(error, as_json="--json" in words)
+        return error.exit_code
+    except KeyboardInterrupt:
+        talk().print("[yellow]■[/] interrupted; the same command goes on where it was")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
