@@ -1,0 +1,1 @@
+"""The stores on SQL: SQLite for one machine, PostgreSQL for several."""

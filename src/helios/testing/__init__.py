@@ -1,0 +1,1 @@
+"""Parts for tests, shipped to users: a movable clock and the conformance suites of the ports."""
