@@ -10,6 +10,7 @@ from helios.agents import outputs
 from helios.agents.catalogue import load_roles
 from helios.codebase.worktrees import GitWorkspace
 from helios.config import Settings
+from helios.domain.budget.preset import Plan, simulated_plan
 from helios.domain.ids import ProjectId, RunId, project_id
 from helios.domain.pricing import Catalogue
 from helios.domain.roles import Role
@@ -63,26 +64,15 @@ class House:
     clock: Clock
     stores: Stores
     catalogue: Catalogue
-    governor: Governor
+    plan: Plan
     book: RunBook
 
-    def router(self, spec: ProjectSpec) -> Router:
-        """The router of a project, which may name models of its own for the tiers."""
-        catalogue = self.catalogue.with_tiers(spec.models)
-        return Router(catalogue, self.governor, self.stores.runs)
-
-    def planner(self, spec: ProjectSpec) -> Planner:
-        """Plans with the same router and governor that run."""
-        return Planner(self.router(spec), self.governor)
-
-    @property
-    def progress(self) -> ProgressReader:
-        """Reads how far runs are."""
-        return ProgressReader(self.stores.runs, self.governor, self.clock)
-
-    def explainer(self, spec: ProjectSpec) -> Explainer:
-        """Answers why a task waits and why it has its model."""
-        return Explainer(self.stores.runs, self.router(spec), self.governor, self.clock)
+    def desk(self, record: RunRecord | None = None) -> "Desk":
+        """The desk of a run; without one, of what a new run would be."""
+        around = record or surroundings(self.settings)
+        plan = simulated_plan(self.plan) if around.simulated else self.plan
+        governor = Governor(self.stores.ledger, plan, self.clock)
+        return Desk(self, governor, around.simulated)
 
     @property
     def locks(self) -> Path:
@@ -108,6 +98,35 @@ class House:
         fresh = await self.stores.runs.run(record.id) or record
         graph = self.recorded(fresh).graph
         return await summarise(fresh, self.stores.runs, graph, self.catalogue)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The services over one set of books: simulated runs have windows and lessons of their own."""
+
+    house: House
+    governor: Governor
+    simulated: bool
+
+    def router(self, spec: ProjectSpec) -> Router:
+        """The router of a project, which may name models of its own for the tiers."""
+        catalogue = self.house.catalogue.with_tiers(spec.models)
+        runs = self.house.stores.runs
+        return Router(catalogue, self.governor, runs, simulated=self.simulated)
+
+    def planner(self, spec: ProjectSpec) -> Planner:
+        """Plans with the same router and governor that run."""
+        return Planner(self.router(spec), self.governor)
+
+    @property
+    def progress(self) -> ProgressReader:
+        """Reads how far runs are."""
+        return ProgressReader(self.house.stores.runs, self.governor, self.house.clock)
+
+    def explainer(self, spec: ProjectSpec) -> Explainer:
+        """Answers why a task waits and why it has its model."""
+        runs, clock = self.house.stores.runs, self.house.clock
+        return Explainer(runs, self.router(spec), self.governor, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +187,7 @@ async def open_house(
     settings.home.mkdir(parents=True, exist_ok=True)
     stores = open_stores(settings.database_url, clock, sink)
     try:
-        governor = Governor(stores.ledger, plan, clock)
-        yield House(settings, clock, stores, catalogue, governor, RunBook(stores.runs))
+        yield House(settings, clock, stores, catalogue, plan, RunBook(stores.runs))
     finally:
         await stores.close()
 
@@ -229,13 +247,14 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
     provider = await _provider(house, record, project)
     try:
         finisher = Finisher(house, record, workspace)
-        router = house.router(project.spec)
+        desk = house.desk(record)
+        router = desk.router(project.spec)
         can = Capabilities(
             runs=house.stores.runs,
-            governor=house.governor,
+            governor=desk.governor,
             router=router,
             responses=Responses(
-                governor=house.governor,
+                governor=desk.governor,
                 ledger=house.stores.ledger,
                 runs=house.stores.runs,
                 provider=provider,
@@ -251,7 +270,7 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
         parts = RunParts(
             runs=house.stores.runs,
             ledger=house.stores.ledger,
-            governor=house.governor,
+            governor=desk.governor,
             router=router,
             runner=runner,
             clock=house.clock,

@@ -146,7 +146,7 @@ def test_status_and_why_before_any_run(helios: Helios, tmp_path: Path) -> None:
     assert status.code == 7
     assert "has not been run" in status.err
     assert helios.run("why", "하나", str(path)).code == 0
-    wrong = helios.run("why", "하니", str(path))
+    wrong = helios.run("why", "하나요", str(path))
     assert wrong.code == 2
     assert 'Did you mean "하나"?' in wrong.err
 

@@ -74,7 +74,7 @@ def in_rooms(tmp_path: Path, work: Callable[[Rooms], Awaitable[T]], plan: str = 
                 NewRun(ProjectId("p-1"), "p", "/p/helios.yaml", "{}", "d", "simulator",
                        simulated=True, sandbox="direct", tasks=(TASK,))
             )  # fmt: skip
-            router = Router(catalogue, governor, stores.runs)
+            router = Router(catalogue, governor, stores.runs, simulated=True)
             return await work(Rooms(stores, governor, router, clock, run))
         finally:
             await stores.close()

@@ -180,6 +180,9 @@ class RunStore(Protocol):
         """Events of a run with a higher number than `after`, in order."""
         ...
 
-    async def outcomes(self) -> tuple[tuple[str, str, bool], ...]:
-        """Every ended agent attempt as (task type, model, succeeded), the oldest first."""
+    async def outcomes(self, *, simulated: bool) -> tuple[tuple[str, str, bool], ...]:
+        """Every ended agent attempt as (task type, model, succeeded), the oldest first.
+
+        Of simulated runs or of the others: a simulator's answers teach nothing about models.
+        """
         ...

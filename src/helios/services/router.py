@@ -30,12 +30,18 @@ class Route:
 
 
 class Router:
-    """Routes attempts by the classic rules, on what was learnt from this user's own outcomes."""
+    """Routes attempts by the classic rules, on what was learnt from this user's own outcomes.
 
-    def __init__(self, catalogue: Catalogue, governor: Governor, runs: RunStore) -> None:
+    `simulated` says which outcomes: those of simulated runs, or the real ones.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, governor: Governor, runs: RunStore, *, simulated: bool
+    ) -> None:
         self.catalogue = catalogue
         self._governor = governor
         self._runs = runs
+        self._simulated = simulated
 
     async def route(
         self,
@@ -56,7 +62,7 @@ class Router:
             escalate: how many tiers above the first choice.
         """
         status = await self._governor.status(limits)
-        learned = learn(await self._runs.outcomes())
+        learned = learn(await self._runs.outcomes(simulated=self._simulated))
         wish = RoutingInput(
             task_type=role.task_type,
             complexity=complexity(

@@ -1,7 +1,7 @@
 """A plan: the named set of limits a user has with a provider."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helios.domain.budget.limit import Limit
 from helios.domain.budget.units import Unit
@@ -32,6 +32,11 @@ class Plan:
 
 
 STRONG_TIERS = frozenset({Tier.STRONG, Tier.FRONTIER})
+
+
+def simulated_plan(plan: Plan) -> Plan:
+    """The same plan with windows of its own, for calls that no provider counts."""
+    return replace(plan, name=f"{plan.name} (simulated)")
 
 
 def plan_limits(plan: Plan) -> tuple[Limit, ...]:

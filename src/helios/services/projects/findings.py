@@ -50,7 +50,8 @@ class Findings:
             self.add_at(spot.line, spot.column, spot.width, message, hint)
 
     def add_at(self, line: int, column: int, width: int, message: str, hint: str = "") -> None:
-        """The same for a place given in numbers."""
+        """The same for a place given in numbers; one behind the end becomes the last line."""
+        line = min(line, len(self.lines))
         source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
         problem = Problem(self.file, line, column, message, hint, source, max(1, width))
         self._found.setdefault((line, column, message), problem)

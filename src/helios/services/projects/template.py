@@ -7,8 +7,8 @@ from helios.services.projects.file_model import LONGEST_NAME
 _NAME = "@NAME@"
 
 _ENGLISH = """\
-# A project for Helios. `helios check` says whether it is right, `helios simulate` tries it
-# without a single model call, `helios run` runs it.
+# A project for Helios. `helios check` says whether it is right, `helios plan` what it would take,
+# without a single model call, and `helios run` runs it.
 
 helios: 1                 # version of this format
 name: @NAME@
@@ -73,8 +73,8 @@ tasks:                    # an id, then exactly one of: agent, run, action
 """
 
 _KOREAN = """\
-# Helios 프로젝트 파일입니다. `helios check`는 파일이 올바른지 알려 주고, `helios simulate`는
-# 모델을 부르지 않고 미리 돌려 보며, `helios run`은 실제로 실행합니다.
+# Helios 프로젝트 파일입니다. `helios check`는 파일이 올바른지 알려 주고, `helios plan`은
+# 모델을 부르지 않고 무엇이 얼마나 드는지 보여 주며, `helios run`은 실제로 실행합니다.
 
 helios: 1                 # 이 형식의 버전
 name: @NAME@
