@@ -71,7 +71,7 @@ class TaskWorker:
     @property
     def busy(self) -> bool:
         """Whether a step is running now."""
-        return bool(self._live)
+        return any(not work.done() for work in self._live.values())
 
     async def _attempt(self, task: str, number: int) -> Outcome:
         begun: Outcome = await self._step("begin", task, self._begin, number)
