@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from helios.bootstrap import open_house, read_project
+from helios.bootstrap.house import open_house
+from helios.bootstrap.project import read_project
 from helios.cli.live import render
 from helios.config import load_settings
 from helios.domain.workflow.states import TaskState

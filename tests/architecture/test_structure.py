@@ -54,7 +54,7 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
             for name in imports_of(path)
         )
     }
-    assert knowing == {"services/responses.py", "bootstrap.py"}
+    assert knowing == {"services/responses.py", "bootstrap/house.py", "bootstrap/session.py"}
 
 
 def test_only_config_reads_the_environment() -> None:

@@ -40,6 +40,16 @@ def test_version_is_fast_and_plain(helios: Helios) -> None:
     assert "rich" not in loaded
 
 
+def test_check_loads_no_store_and_no_engine(helios: Helios, tmp_path: Path) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "helios", "check",
+         str(project(tmp_path, SMALL))],
+        env=helios.environment, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    for heavy in ("sqlalchemy", "dbos", "anthropic"):
+        assert heavy not in loaded
+
+
 @pytest.mark.parametrize(
     "verb",
     ["init", "check", "plan", "run", "resume", "cancel", "status", "why", "budget", "doctor"],
@@ -49,6 +59,12 @@ def test_every_verb_has_help(helios: Helios, verb: str) -> None:
     assert result.code == 0, result.err
     assert f"helios {verb}" in result.out
     assert max(len(line) for line in result.out.splitlines()) <= 80
+
+
+def test_help_says_what_each_verb_is_for(helios: Helios) -> None:
+    shown = helios.run().out
+    assert "Why a task waits" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
 
 
 def test_an_unknown_verb_is_a_usage_error_with_a_suggestion(helios: Helios) -> None:
@@ -127,7 +143,9 @@ def test_a_run_whose_budget_ends_stops_with_4_and_can_go_on(helios: Helios, tmp_
 
 def test_a_run_goes_on_only_with_the_work_it_began_with(helios: Helios, tmp_path: Path) -> None:
     none_left = Helios(helios.home, sandbox="direct", more={"HELIOS_PLAN_MESSAGES": "1"})
-    text = SMALL + "  둘:\n    agent: coder\n    prompt: x\n    model: strong\n"
+    (tmp_path / "answers.yaml").write_text("answers: [{when: {contains: x}, text: x}]", "utf-8")
+    text = SMALL.replace("tasks:", "answers: answers.yaml\ntasks:")
+    text += "  둘:\n    agent: coder\n    prompt: x\n    model: strong\n"
     path = project(tmp_path, text)
     stopped = none_left.run("run", str(path), "--no-wait")
     assert stopped.code == 4, stopped.err
@@ -138,6 +156,16 @@ def test_a_run_goes_on_only_with_the_work_it_began_with(helios: Helios, tmp_path
     assert none_left.run("resume", str(path), "--no-wait").code == 4
     path = project(tmp_path, SMALL)
     assert none_left.run("run", "--new", str(path)).code == 0
+
+
+def test_agents_without_anybody_to_answer_are_refused_before_a_run(
+    helios: Helios, tmp_path: Path
+) -> None:
+    path = project(tmp_path, SMALL + "  둘: {agent: coder, prompt: x}\n")
+    refused = helios.run("run", str(path))
+    assert refused.code == 2
+    assert "ANTHROPIC_API_KEY" in refused.err
+    assert helios.rows("select count(*) from runs") == [(0,)]
 
 
 def test_status_and_why_before_any_run(helios: Helios, tmp_path: Path) -> None:

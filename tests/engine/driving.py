@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from helios.bootstrap import House, Session, open_house, open_session, read_project, surroundings
+from helios.bootstrap.house import House, open_house, surroundings
+from helios.bootstrap.project import read_project
+from helios.bootstrap.session import Session, open_session
 from helios.config import load_settings
 from helios.domain.workflow.states import RunState, TaskState
 from helios.telemetry.system_clock import SystemClock

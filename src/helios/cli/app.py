@@ -1,6 +1,6 @@
 """All verbs in one table."""
 
-from cyclopts import App
+from cyclopts import App, Group
 
 from helios import __version__
 
@@ -10,16 +10,24 @@ app = App(
     help="Runs many AI agent projects at once on a fixed model budget.",
     help_epilogue="A first try: `helios init`, `helios check`, `helios plan`, `helios run`.",
 )
-for verb, place in {
-    "init": "helios.cli.project:init",
-    "check": "helios.cli.project:check",
-    "plan": "helios.cli.project:plan",
-    "run": "helios.cli.running:run",
-    "resume": "helios.cli.running:resume",
-    "cancel": "helios.cli.running:cancel",
-    "status": "helios.cli.looking:status",
-    "why": "helios.cli.looking:why",
-    "budget": "helios.cli.looking:budget",
-    "doctor": "helios.cli.doctor:doctor",
-}.items():
-    app.command(place, name=verb)
+PROJECTS, RUNS, LOOKS = (
+    Group(name, sort_key=place)
+    for place, name in enumerate(("Write a project", "Drive it", "Look"), start=1)
+)
+for order, (verb, module, group, about) in enumerate(
+    (
+        ("init", "project", PROJECTS, "Write a commented project file to start from."),
+        ("check", "project", PROJECTS, "Find everything that is wrong with a project file."),
+        ("plan", "project", PROJECTS, "Order, models and why, expected cost, whether it fits."),
+        ("run", "running", RUNS, "Run a project, or go on with its unfinished run."),
+        ("resume", "running", RUNS, "Go on with a run, as the project was when it began."),
+        ("cancel", "running", RUNS, "End a run; what is finished is kept."),
+        ("status", "looking", LOOKS, "How far a project's newest run is."),
+        ("why", "looking", LOOKS, "Why a task waits, and why it has its model."),
+        ("budget", "looking", LOOKS, "How full the windows are."),
+        ("doctor", "doctor", LOOKS, "What is installed, reachable, missing, and the cure."),
+    )
+):
+    # By name: a command loads what it needs when it is called, not before.
+    place = f"helios.cli.{module}:{verb}"
+    app.command(place, name=verb, group=group, sort_key=order, help=about)

@@ -70,7 +70,7 @@ def _git() -> Finding:
 
 
 def _sandbox(settings: Settings) -> Finding:
-    from helios.bootstrap import sandbox_state
+    from helios.bootstrap.house import sandbox_state
 
     works, sentence = sandbox_state()
     if works:
@@ -82,7 +82,7 @@ def _sandbox(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    from helios.bootstrap import open_house
+    from helios.bootstrap.house import open_house
     from helios.errors import HeliosError
 
     try:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helios.bootstrap import Session, open_house, open_session, read_project, surroundings
+from helios.bootstrap.house import open_house, surroundings
+from helios.bootstrap.project import read_project
+from helios.bootstrap.session import Session, open_session
 from helios.cli.live import LiveView
 from helios.cli.summary_view import show_summary
 from helios.cli.terminal import next_command, out, print_line, say_error, talk
 from helios.config import Settings
-from helios.domain.workflow.states import RunState
+from helios.domain.workflow.states import RunState, TaskState
 from helios.engine.lock import project_lock
 from helios.errors import HeliosError, RunStopping
 from helios.ports.events import RunEvent
@@ -42,7 +44,8 @@ async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wa
                 print_line({"event": "summary", **summary_to_json(summary, session.finish.branch)})
             else:
                 show_summary(out(), summary, session.finish.branch, report, settings.home)
-    return _farewell(ended, file, as_json=as_json)
+            unhappy = next((t.id for t in summary.tasks if t.state is TaskState.FAILED), "TASK")
+    return _farewell(ended, file, unhappy, as_json=as_json)
 
 
 async def _until_end(
@@ -59,12 +62,18 @@ async def _until_end(
                 return error
 
 
-def _farewell(ended: RunState | HeliosError | None, file: Path, *, as_json: bool) -> int:
-    resume = "helios resume" if str(file) == "helios.yaml" else f"helios resume {file}"
+def _farewell(
+    ended: RunState | HeliosError | None, file: Path, unhappy: str, *, as_json: bool
+) -> int:
+    """Say what is likely wanted next; the exit code."""
+    named = "" if str(file) == "helios.yaml" else f" {file}"
+    resume = f"helios resume{named}"
     if isinstance(ended, RunState):
         if not as_json:
             next_command(
-                f"helios status {file}" if ended is RunState.DONE else f"helios why TASK {file}"
+                f"helios status{named}"
+                if ended is RunState.DONE
+                else f"helios why {unhappy}{named}"
             )
         return EXIT_BY_STATE[ended]
     if isinstance(ended, HeliosError):

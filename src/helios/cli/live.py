@@ -9,14 +9,13 @@ from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from helios.cli.terminal import STATE_LOOKS, clock_time, duration, state_text
 from helios.domain.budget.units import Unit, show
 from helios.domain.budget.zones import Health, Zone
-from helios.domain.workflow.states import TaskState
+from helios.domain.workflow.states import RunState, TaskState
 from helios.ports.events import RunEvent
 from helios.ports.runs import TaskRecord
 from helios.services.execution import LiveProject
@@ -53,7 +52,11 @@ class LiveView:
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Show the run while the block runs."""
-        if self._silent or not self._console.is_terminal:
+        if self._silent:
+            yield
+            return
+        if not self._console.is_terminal:
+            self._console.print(_headline(await self._reader.read(self._project)))
             yield
             return
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
@@ -110,17 +113,24 @@ def _headline(progress: Progress) -> Table:
 def _bar(progress: Progress) -> Table:
     done = sum(count for state, count in progress.states.items() if state.final)
     total = len(progress.tasks)
-    end = f"ends about {clock_time(progress.ends_at)}" if progress.ends_at else "ended"
-    left = max(0.0, (progress.ends_at or progress.at) - progress.at)
     line = Table.grid(padding=(0, 2, 0, 0))
     line.add_row(
         _meter(done / max(1, total), "blue"),
         f"{done}/{total} tasks",
         f"{progress.messages} messages",
         show(Unit.MICROUSD, progress.cost_microusd),
-        f"[dim]{end}, in {duration(left)}[/]",
+        f"[dim]{_end(progress)}[/]",
     )
     return line
+
+
+def _end(progress: Progress) -> str:
+    if progress.run.finished_at is not None:
+        return f"ended {clock_time(progress.run.finished_at)}"
+    if progress.run.state is RunState.STOPPED or progress.ends_at is None:
+        return str(progress.run.state)
+    left_s = max(0.0, progress.ends_at - progress.at)
+    return f"ends about {clock_time(progress.ends_at)}, in {duration(left_s)}"
 
 
 def _gauges(progress: Progress) -> list[RenderableType]:
@@ -141,15 +151,10 @@ def gauge_line(gauge: Gauge) -> Table:
     return line
 
 
-def _meter(share: float, style: str) -> ProgressBar:
-    return ProgressBar(
-        total=1.0,
-        completed=min(1.0, share),
-        width=BAR_WIDTH,
-        style="grey35",
-        complete_style=style,
-        finished_style=style,
-    )
+def _meter(share: float, style: str) -> Text:
+    """A bar that can be read without colour."""
+    filled = round(min(1.0, share) * BAR_WIDTH)
+    return Text.assemble(("━" * filled, style), ("╌" * (BAR_WIDTH - filled), "grey35"))
 
 
 def _amounts(gauge: Gauge) -> str:

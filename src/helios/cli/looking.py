@@ -15,7 +15,8 @@ def status(
 
 
 async def _status(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap import open_house, read_project
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.project import read_project
     from helios.cli.live import render
     from helios.engine.lock import is_held
     from helios.services.progress import progress_to_json
@@ -53,7 +54,8 @@ def why(
 async def _why(task: str, file: Path, *, as_json: bool, flags: SettingFlags) -> int:
     from difflib import get_close_matches
 
-    from helios.bootstrap import open_house, read_project
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.project import read_project
     from helios.cli.why_view import show_why
     from helios.domain.ids import TaskId
 
@@ -82,7 +84,7 @@ def budget(*, json: AsJson = False, flags: SettingFlags | None = None) -> int:
 
 
 async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap import open_house
+    from helios.bootstrap.house import open_house
     from helios.cli.budget_view import show_budget
     from helios.services.progress import budget_to_json
 

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import asyncio
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,4 +34,6 @@ class SettingFlags:
 
 def go(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a command's async part."""
+    import asyncio
+
     return asyncio.run(work)

@@ -35,7 +35,7 @@ def init(
 
 def check(file: ProjectPath = DEFAULT_FILE, *, json: AsJson = False) -> int:
     """Find everything that is wrong with a project file."""
-    from helios.bootstrap import read_project
+    from helios.bootstrap.project import read_project
 
     project = read_project(file)
     groups = project.graph.groups()
@@ -63,7 +63,8 @@ def plan(
 
 
 async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap import open_house, read_project
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.project import read_project
     from helios.cli.plan_view import show_plan
     from helios.domain.ids import RunId
     from helios.errors import BudgetExhausted

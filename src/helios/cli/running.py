@@ -63,7 +63,8 @@ def cancel(
 
 
 async def _cancel(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap import open_house, read_project
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.project import read_project
     from helios.engine.lock import is_held
     from helios.errors import ConflictError
 

@@ -46,7 +46,7 @@ def _show_choice(console: Console, choice: Mapping[str, Any]) -> None:
     table.add_row("[bold]score[/]", "", "", f"[bold]{choice['score']:.2f}[/]", "")
     console.print(table)
     console.print("\nalternatives, one attempt each:")
-    others = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    others = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
     for other in choice["alternatives"]:
         others.add_row(
             other["model"], other["tier"], f"${other['cost_usd']:.4f}",

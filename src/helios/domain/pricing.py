@@ -5,11 +5,9 @@ million tokens is one micro-dollar a token.
 """
 
 import math
-from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import cast
 
 from helios.domain.usage import Usage
 from helios.errors import UnknownPrice
@@ -108,20 +106,21 @@ class Catalogue:
     def of_tier(self, tier: Tier) -> Model | None:
         """The model that stands for a tier; None when there is none."""
         if tier in self.tiers:
-            return self.model(self.tiers[tier])
+            return replace(self.model(self.tiers[tier]), tier=tier)
         found = [model for model in self.models.values() if model.tier is tier]
         return min(found, key=lambda model: (model.price.output, model.name), default=None)
 
     def with_tiers(self, tiers: Mapping[Tier, str]) -> "Catalogue":
         """The same models, with others standing for some tiers.
 
+        A model keeps its own tier in the books, whatever it stands for.
+
         Raises:
             UnknownPrice: one of them has no price.
         """
-        chosen = {name: replace(self.model(name), tier=tier) for tier, name in tiers.items()}
-        # A chain, because a price book may know more names than it lists.
-        models = ChainMap(chosen, cast("dict[str, Model]", self.models))
-        return Catalogue(models, {**self.tiers, **tiers})
+        for name in tiers.values():
+            self.model(name)
+        return Catalogue(self.models, {**self.tiers, **tiers})
 
     def ladder(self) -> tuple[Model, ...]:
         """One model a tier, cheapest first."""

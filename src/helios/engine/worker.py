@@ -16,6 +16,7 @@ from helios.ports.runs import RunStore
 from helios.services.execution import Failure, Outcome, TaskRunner
 
 log = structlog.get_logger("helios.task")
+LONGEST_REASON = 200
 Part = Callable[..., Coroutine[Any, Any, Any]]
 
 
@@ -49,7 +50,7 @@ class TaskWorker:
                 return str(await self._step("put back", task, self._put_back, failure))
             decision = await self._step("decide", task, self._decide, number, failure)
             if decision is None:
-                reason = f"{failure.kind} in attempt {number}, no more attempts"
+                reason = _gave_up(number, failure)
                 return await self._finish(task, TaskState.FAILED, reason, outcome)
             await durable.sleep(decision.delay_s)
             number += 1
@@ -177,6 +178,12 @@ class TaskWorker:
 
 
 _CANCELLED = Outcome(failure=Failure(FailureKind.CANCELLED, "cancelled by you"))
+
+
+def _gave_up(number: int, failure: Failure) -> str:
+    attempts = "1 attempt" if number == 1 else f"{number} attempts"
+    first_line = failure.detail.partition("\n")[0]
+    return f"{failure.kind} after {attempts}: {first_line}"[:LONGEST_REASON]
 
 
 def _numbered(number: int, doing: str) -> str:

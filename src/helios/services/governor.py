@@ -142,7 +142,7 @@ def _own_limits(run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
                 cap=int(budget.messages * budget.strong_share),
                 window=Forever(),
                 window_key=scope,
-                label="strong models' share of this run",
+                label="strong share of this run",
                 tiers=STRONG_TIERS,
             )
         )

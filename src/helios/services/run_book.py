@@ -6,7 +6,7 @@ from typing import Literal
 from helios.domain.ids import ProjectId
 from helios.domain.workflow.spec import BudgetSpec, ProjectSpec
 from helios.domain.workflow.states import RunState, TaskState
-from helios.errors import ConflictError
+from helios.errors import ConflictError, UsageError
 from helios.ports.runs import NewRun, RunRecord, RunStore
 from helios.services.projects import digest, spec_to_json
 
@@ -52,6 +52,7 @@ class RunBook:
         Raises:
             ConflictError: the project file has changed since its unfinished run began, or there
                 is nothing to continue.
+            UsageError: a new run would have agents and nobody to answer them.
         """
         open_run = await self.unfinished(project)
         if open_run and wish == "start":
@@ -68,6 +69,12 @@ class RunBook:
         if wish == "continue":
             raise ConflictError(
                 f"{path} has no unfinished run", next_step="`helios run` starts one."
+            )
+        if around.simulated and not spec.answers and any(task.agent for task in spec.tasks):
+            raise UsageError(
+                f"no model is configured to answer the agents of {path}",
+                next_step="Set ANTHROPIC_API_KEY, or name recorded answers for the simulator "
+                "with `answers:` in the project.",
             )
         return await self._runs.create_run(
             NewRun(

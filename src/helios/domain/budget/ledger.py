@@ -233,7 +233,8 @@ def post(
         command: what is asked.
         now: the ledger's time.
         fence: the caller's fence; None for the ledger's own sweep.
-        actual: what the provider reported, needed by SETTLE and TRUE_UP.
+        actual: what the provider reported, for SETTLE and TRUE_UP; a unit it does not tell is
+            charged at its estimate.
         units: the unit of each limit key, needed with `actual`.
     """
     target = TRANSITIONS.get((entry.state, command))
@@ -251,7 +252,10 @@ def post(
     deltas: list[Delta] = []
     for line in entry.lines:
         charged, delta = _move(
-            line, entry.state, target, amounts.get((units or {}).get(line.limit_key, ""), 0)
+            line,
+            entry.state,
+            target,
+            amounts.get((units or {}).get(line.limit_key, ""), line.estimate),
         )
         lines.append(replace(line, charged=charged))
         if delta:

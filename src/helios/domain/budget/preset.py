@@ -64,7 +64,7 @@ def plan_limits(plan: Plan) -> tuple[Limit, ...]:
                     cap=math.floor(round(window.cap * window.strong_share, 6)),
                     window=window.rule,
                     window_key=window_key,
-                    label=f"strong models' share of the {window.name} window",
+                    label=f"strong share of the {window.name} window",
                     tiers=STRONG_TIERS,
                 )
             )

@@ -20,7 +20,9 @@ def show(unit: Unit, amount: int) -> str:
     """An amount as people say it: "12 messages", "$1.25", "34k tokens", "12.5 points"."""
     if unit is Unit.MICROUSD:
         dollars = amount / 1_000_000
-        return f"${dollars:,.2f}" if dollars >= 1 or amount == 0 else f"${dollars:.4f}"
+        if amount and dollars < 1:
+            return f"${dollars:.4f}" if dollars >= 0.0001 else f"${dollars:.6f}"
+        return f"${dollars:,.2f}"
     if unit is Unit.MILLIPOINTS:
         return f"{amount / 1000:g} points"
     if unit is Unit.TOKENS and amount >= 10_000:

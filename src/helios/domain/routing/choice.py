@@ -172,7 +172,8 @@ def _pick(
         why_not = _downgrade(wish)
         if why_not:
             tier, reason = Tier.STANDARD, f"downgraded: {why_not}"
-    model = _at(ladder, tier)
+    able = tuple(model for model in ladder if model.tier.rank >= wish.minimum_tier.rank)
+    model = _at(able or ladder, tier)
     return model, f"{model.name}: {reason}"
 
 

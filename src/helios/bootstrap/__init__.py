@@ -1,0 +1,1 @@
+"""The one room that knows concrete back ends and joins everything."""
