@@ -22,7 +22,7 @@ from helios.domain.pricing import Tier
 from helios.domain.workflow.graph import Graph, build_graph
 from helios.domain.workflow.readiness import Readiness
 from helios.services.projects import load_project
-from helios.stores.open import open_stores
+from helios.stores.open import Stores, open_stores
 from helios.telemetry.system_clock import SystemClock
 
 
@@ -91,12 +91,13 @@ def ledger(folder: Path, callers: int = 16, each: int = 40) -> Result:
     limit = Limit("l", Unit.MESSAGES, 10**9, OpensOnUse(18_000.0), "w", "l")
     amount = {Unit.MESSAGES: 1}
 
-    async def one(stores, name: str) -> None:  # noqa: ANN001
+    async def one(stores: Stores, name: str) -> None:
         for n in range(each):
             admission = await stores.ledger.reserve(
                 Request(f"{name}-{n}", Tier.STANDARD, amount), [limit]
             )
             entry = admission.entry
+            assert entry is not None
             await stores.ledger.mark_sent(entry.request_id, entry.fence)
             await stores.ledger.settle(entry.request_id, entry.fence, amount)
 

@@ -35,7 +35,8 @@ async def draw(home: Path) -> str:
         while time.monotonic() < until:
             record = await house.stores.runs.latest_run(project.id)
             if record:
-                progress = await house.progress.read(house.recorded(record, project.spec))
+                live = house.recorded(record, project.spec)
+                progress = await house.desk(record).progress.read(live)
                 counts = progress.states
                 if counts.get(TaskState.DONE, 0) >= DONE_TASKS and counts.get(TaskState.RUNNING):
                     console.print(render(progress, height=20))

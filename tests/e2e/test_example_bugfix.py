@@ -48,6 +48,10 @@ def test_every_screen_log_and_report_says_simulated(helios: Helios) -> None:
     data = json.loads(next(helios.home.glob("runs/*/report/report.json")).read_text("utf-8"))
     assert data["simulated"] is True
     assert "simulated" in helios.run("status", str(EXAMPLE)).out
+    log = (helios.home / "logs" / "helios.jsonl").read_text("utf-8").splitlines()
+    said = [json.loads(line) for line in log]
+    assert {line["simulated"] for line in said if line.get("task")} == {True}
+    assert sum(line["event"] == "call" for line in said) == len(helios.meter())
     assert max(len(line) for line in result.out.splitlines()) <= 80
 
 

@@ -31,6 +31,7 @@ from helios.services.router import Router
 from helios.services.run_book import RunBook, Surroundings, with_pace_of
 from helios.services.summary import RunSummary, summarise
 from helios.stores.open import Stores, open_stores
+from helios.telemetry.event_log import logged
 from helios.telemetry.logs import configure_logs
 from helios.telemetry.system_clock import SystemClock
 
@@ -126,7 +127,7 @@ async def open_house(
     catalogue = load_catalogue(prices, datetime.fromtimestamp(clock.now(), UTC))
     plan = load_plan(settings.plan, settings.plan_messages)
     settings.home.mkdir(parents=True, exist_ok=True)
-    stores = open_stores(settings.database_url, clock, sink)
+    stores = open_stores(settings.database_url, clock, logged(sink))
     try:
         yield House(settings, clock, stores, catalogue, plan, RunBook(stores.runs))
     finally:

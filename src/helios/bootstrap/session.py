@@ -18,6 +18,7 @@ from helios.services.execution import LiveProject, TaskRunner
 from helios.services.execution.runner import Capabilities
 from helios.services.reports import make_report
 from helios.services.responses import Responses
+from helios.telemetry.logs import configure_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,11 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
         SandboxUnavailable: no containment, and none was waived.
         WorkspaceError: the project's code cannot be used.
     """
+    settings = house.settings
+    configure_logs(settings.home / "logs", settings.log_level, simulated=record.simulated)
     project = house.recorded(record, now)
     # A chosen sandbox may be waived later on, and a waiver taken back.
-    wanted = house.settings.sandbox if house.settings.sandbox != "auto" else record.sandbox
+    wanted = settings.sandbox if settings.sandbox != "auto" else record.sandbox
     sandbox = open_sandbox(wanted)
     workspace = _workspace(house, record, project)
     await workspace.prepare()

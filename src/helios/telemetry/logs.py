@@ -19,13 +19,18 @@ _SECRET_KEY = re.compile(r"(api_?key|token|secret|password|authorization)$", re.
 _SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|hel_live_[A-Za-z0-9_]{8,})")
 
 
-def configure_logs(folder: Path, level: str) -> None:
+def configure_logs(folder: Path, level: str, **facts: Any) -> None:
     """Send every log line of Helios to `folder`/helios.jsonl; nothing goes to the terminal.
 
     Args:
         folder: made if missing.
         level: debug, info, warning or error.
+        facts: what every line says besides, such as `simulated`.
     """
+
+    def add_facts(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+        return {**facts, **event}
+
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(
         folder / "helios.jsonl", maxBytes=MOST_BYTES, backupCount=BACKUPS, encoding="utf-8"
@@ -40,7 +45,7 @@ def configure_logs(folder: Path, level: str) -> None:
     root.setLevel(level.upper())
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_facts,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
