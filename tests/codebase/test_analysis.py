@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -268,10 +269,11 @@ def test_code_of_the_worktree_is_not_run_by_its_analysis(workspace: GitWorkspace
 
 
 def test_an_analysis_that_fails_is_told(
-    workspace: GitWorkspace, monkeypatch: pytest.MonkeyPatch
+    workspace: GitWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = TaskId("fix")
     asyncio.run(workspace.open(task, asyncio.run(workspace.prepare())))
-    monkeypatch.setattr("sys.path", [])
-    with pytest.raises(WorkspaceError, match=r"the analysis of task 'fix' failed: .*helios"):
+    _write(tmp_path / "broken", {"helios/__init__.py": "raise ImportError('half installed')"})
+    monkeypatch.setattr("sys.path", [str(tmp_path / "broken"), *sys.path])
+    with pytest.raises(WorkspaceError, match=r"the analysis of task 'fix' failed: .*half install"):
         asyncio.run(workspace.analyse(task))
