@@ -74,6 +74,7 @@ def test_an_unknown_verb_is_a_usage_error_with_a_suggestion(helios: Helios) -> N
     assert "run" in result.err
 
 
+@pytest.mark.slow
 def test_init_writes_a_project_that_checks_and_plans(helios: Helios, tmp_path: Path) -> None:
     for language in ("en", "ko"):
         path = tmp_path / language / "helios.yaml"
@@ -122,6 +123,7 @@ def test_plan_that_does_not_fit_exits_4(helios: Helios, tmp_path: Path) -> None:
     assert data["messages"]["p50"] >= 14
 
 
+@pytest.mark.slow
 def test_a_run_whose_budget_ends_stops_with_4_and_can_go_on(helios: Helios, tmp_path: Path) -> None:
     text = EXAMPLE.read_text("utf-8").replace("messages: 60", "messages: 6")
     folder = EXAMPLE.parent
@@ -141,6 +143,7 @@ def test_a_run_whose_budget_ends_stops_with_4_and_can_go_on(helios: Helios, tmp_
     assert helios.rows("select count(*) from runs") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_only_with_the_work_it_began_with(helios: Helios, tmp_path: Path) -> None:
     none_left = Helios(helios.home, sandbox="direct", more={"HELIOS_PLAN_MESSAGES": "1"})
     (tmp_path / "answers.yaml").write_text("answers: [{when: {contains: x}, text: x}]", "utf-8")
@@ -250,6 +253,7 @@ def test_no_sandbox_is_refused_and_never_replaced(tmp_path: Path) -> None:
     assert "--sandbox direct" in refused.err
 
 
+@pytest.mark.slow
 def test_the_live_view_fits_a_terminal_of_80_columns(helios: Helios, tmp_path: Path) -> None:
     path = project(tmp_path, SMALL.replace("echo 안녕", "sleep 1; echo 안녕"))
     master, slave = pty.openpty()

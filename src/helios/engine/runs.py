@@ -141,7 +141,7 @@ class RunEngine:
         model = self._parts.router.catalogue.model(route.choice.model)
         estimate = call_bound(
             model,
-            input_tokens=input_bound(len(role.instructions) + len(task.prompt)),
+            input_tokens=input_bound(len(f"{role.instructions}{task.prompt}".encode())),
             max_output_tokens=role.max_output_tokens,
         )
         return await self._parts.governor.fits(estimate, model.tier, task.priority, limits)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from helios.domain.budget.ledger import Admission, Request, admit
 from helios.domain.budget.limit import Balance, Limit
-from helios.domain.budget.preset import STRONG_TIERS, Plan, plan_limits
+from helios.domain.budget.preset import STRONG_TIERS, Plan, plan_limits, share_of_cap
 from helios.domain.budget.units import Amounts, Unit
 from helios.domain.budget.window import Forever
 from helios.domain.budget.zones import Health, Zone, health_of, zone_of
@@ -139,7 +139,7 @@ def _own_limits(run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
             Limit(
                 key=f"{scope}/strong-messages",
                 unit=Unit.MESSAGES,
-                cap=int(budget.messages * budget.strong_share),
+                cap=share_of_cap(budget.messages, budget.strong_share),
                 window=Forever(),
                 window_key=scope,
                 label="strong share of this run",

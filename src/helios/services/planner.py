@@ -9,7 +9,7 @@ from typing import Any
 from helios.domain.budget.limit import Limit
 from helios.domain.budget.units import Unit, show
 from helios.domain.ids import RunId, TaskId
-from helios.domain.pricing import MICRO, Tier
+from helios.domain.pricing import MICRO, Catalogue, Tier
 from helios.domain.roles import Role
 from helios.domain.routing.learning import PRIOR
 from helios.domain.workflow.graph import Graph
@@ -82,7 +82,9 @@ class Planner:
         estimates = {task: p.estimate for task, p in planned.items()}
         ahead = forecast(graph, estimates, spec.parallel)
         gauges = (await self._governor.status(limits)).gauges
-        fits, verdict, resets_at = _verdict(ahead, gauges, _strong_messages(planned))
+        fits, verdict, resets_at = _verdict(
+            ahead, gauges, _strong_messages(planned, self._router.catalogue)
+        )
         return ProjectPlan(
             tasks=planned,
             groups=graph.groups(),
@@ -130,11 +132,11 @@ def _size(task: TaskSpec, folder: Path | None) -> int:
     return sum(path.stat().st_size for path in found)
 
 
-def _strong_messages(planned: Mapping[TaskId, PlannedTask]) -> float:
+def _strong_messages(planned: Mapping[TaskId, PlannedTask], catalogue: Catalogue) -> float:
     return sum(
         p.estimate.expected_attempts
         for p in planned.values()
-        if p.route and p.route.choice.tier.rank >= Tier.STRONG.rank
+        if p.route and catalogue.model(p.route.choice.model).tier.rank >= Tier.STRONG.rank
     )
 
 

@@ -34,6 +34,11 @@ class Plan:
 STRONG_TIERS = frozenset({Tier.STRONG, Tier.FRONTIER})
 
 
+def share_of_cap(cap: int, share: float) -> int:
+    """A share (0..1) of a ceiling, rounded down, but not for the sake of a binary fraction."""
+    return math.floor(round(cap * share, 6))
+
+
 def simulated_plan(plan: Plan) -> Plan:
     """The same plan with windows of its own, for calls that no provider counts."""
     return replace(plan, name=f"{plan.name} (simulated)")
@@ -61,7 +66,7 @@ def plan_limits(plan: Plan) -> tuple[Limit, ...]:
                 Limit(
                     key=f"{window_key}/strong-{window.unit}",
                     unit=window.unit,
-                    cap=math.floor(round(window.cap * window.strong_share, 6)),
+                    cap=share_of_cap(window.cap, window.strong_share),
                     window=window.rule,
                     window_key=window_key,
                     label=f"strong share of the {window.name} window",

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helios.domain.budget.preset import Plan, PlanWindow
 from helios.domain.budget.units import Unit
@@ -20,14 +20,20 @@ class _WindowFile(BaseModel):
 
     name: str
     opens: Literal["on use", "anchored", "day", "month"]
-    hours: float | None = None
+    hours: float = Field(default=0.0, ge=0)
     unit: Unit
     cap: int = Field(gt=0)
     strong_share: float | None = Field(default=None, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _has_a_length(self) -> "_WindowFile":
+        if self.opens in ("on use", "anchored") and not self.hours:
+            raise ValueError(f"window {self.name!r} needs its length in `hours`")
+        return self
+
     def rule(self) -> WindowRule:
         """How this window's spans follow one another."""
-        length_s = (self.hours or 0.0) * 3600.0
+        length_s = self.hours * 3600.0
         match self.opens:
             case "on use":
                 return OpensOnUse(length_s)
