@@ -20,6 +20,8 @@ from helios.codebase.worktrees import GitWorkspace
 from helios.domain.ids import TaskId
 from helios.errors import WorkspaceError
 
+pytestmark = pytest.mark.slow
+
 FIX = TaskId("fix")
 
 

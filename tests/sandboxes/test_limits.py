@@ -8,6 +8,8 @@ import pytest
 from helios.ports.sandbox import Sandbox, SandboxLimits
 from tests.sandboxes.host import processes_with, run, run_python
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024**2
 
 
