@@ -36,7 +36,7 @@ async def draw(home: Path) -> str:
             record = await house.stores.runs.latest_run(project.id)
             if record:
                 live = house.recorded(record, project.spec)
-                progress = await house.desk(record).progress.read(live)
+                progress = await (await house.desk(record)).progress.read(live)
                 counts = progress.states
                 if counts.get(TaskState.DONE, 0) >= DONE_TASKS and counts.get(TaskState.RUNNING):
                     console.print(render(progress, height=20))

@@ -32,6 +32,7 @@ class Settings:
     database: URL of the ledger and the record of runs; empty means SQLite under `home`.
     plan: the named plan whose windows bound all work.
     plan_messages: the plan's messages per window, where it differs from the preset's; 0 keeps it.
+    human_reserve: the share of each of the plan's windows that agents leave alone, 0 to 1.
     sandbox: strict | direct | auto.
     provider: anthropic | simulator | a plug-in's name; empty means by the key at hand.
     api_key, base_url: the Anthropic key and endpoint.
@@ -45,6 +46,7 @@ class Settings:
     database: str = ""
     plan: str = "max-classic"
     plan_messages: int = 0
+    human_reserve: float = 0.0
     sandbox: str = "auto"
     provider: str = ""
     api_key: str = ""

@@ -13,6 +13,7 @@ from helios.domain.workflow.spec import BudgetSpec
 from helios.ports.models import Message, ModelRequest
 from helios.ports.runs import NewRun, RunRecord
 from helios.providers.prices import load_catalogue
+from helios.services.ceilings import Ceilings
 from helios.services.governor import Governor
 from helios.services.plans import load_plan
 from helios.services.responses import Call, Responses
@@ -35,7 +36,7 @@ class Rooms:
     def responses(self, provider: Any, **other: Any) -> Responses:
         parts = {"ledger": self.stores.ledger, "runs": self.stores.runs, **other}
         return Responses(
-            governor=Governor(parts["ledger"], self.governor.plan, self.clock),
+            governor=Governor(parts["ledger"], self.governor.ceilings, self.clock),
             provider=provider,
             catalogue=self.router.catalogue,
             clock=self.clock,
@@ -68,7 +69,7 @@ def in_rooms(tmp_path: Path, work: Callable[[Rooms], Awaitable[T]], plan: str = 
         clock = MovableClock()
         stores = open_stores(f"sqlite:///{tmp_path / 'helios.db'}", clock)
         try:
-            governor = Governor(stores.ledger, load_plan(plan), clock)
+            governor = Governor(stores.ledger, Ceilings(load_plan(plan)), clock)
             catalogue = load_catalogue(None, datetime.fromtimestamp(clock.now(), UTC))
             run = await stores.runs.create_run(
                 NewRun(ProjectId("p-1"), "p", "/p/helios.yaml", "{}", "d", "simulator",

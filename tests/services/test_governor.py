@@ -19,7 +19,7 @@ NUMBERS = itertools.count()
 
 
 async def spend(rooms: Rooms, count: int, tier: Tier = Tier.STANDARD, priority: int = 10) -> None:
-    limits = rooms.governor.plan_limits
+    limits = rooms.governor.ceilings.of_plan
     for _ in range(count):
         name = f"spent-{next(NUMBERS)}"
         wish = Request(name, tier, ONE, priority=priority)
@@ -31,7 +31,7 @@ async def spend(rooms: Rooms, count: int, tier: Tier = Tier.STANDARD, priority: 
 
 def test_the_classic_plan_throttles_as_it_fills(tmp_path: Path) -> None:
     async def work(rooms: Rooms) -> None:
-        limits = rooms.governor.plan_limits
+        limits = rooms.governor.ceilings.of_plan
         await spend(rooms, 720)
         status = await rooms.governor.status()
         assert status.zone is Zone.THROTTLE

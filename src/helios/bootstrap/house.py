@@ -20,6 +20,7 @@ from helios.ports.events import EventSink
 from helios.ports.runs import RunRecord
 from helios.providers.prices import load_catalogue
 from helios.sandboxes.open import probe_sandbox
+from helios.services.ceilings import Ceilings
 from helios.services.execution import LiveProject
 from helios.services.explainer import Explainer
 from helios.services.governor import Governor
@@ -49,11 +50,13 @@ class House:
     plan: Plan
     book: RunBook
 
-    def desk(self, record: RunRecord | None = None) -> "Desk":
+    async def desk(self, record: RunRecord | None = None) -> "Desk":
         """The desk of a run; without one, of what a new run would be."""
         around = record or surroundings(self.settings)
         plan = simulated_plan(self.plan) if around.simulated else self.plan
-        governor = Governor(self.stores.ledger, plan, self.clock)
+        ceilings = Ceilings(plan, self.settings.human_reserve, simulated=around.simulated)
+        governor = Governor(self.stores.ledger, ceilings, self.clock)
+        await governor.refresh(now=True)
         return Desk(self, governor, around.simulated)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helios.agents import outputs
-from helios.bootstrap.house import House
+from helios.bootstrap.house import Desk, House
 from helios.codebase.worktrees import GitWorkspace
 from helios.domain.workflow.spec import ProjectSpec
 from helios.engine.runs import RunEngine, RunParts
@@ -27,6 +27,7 @@ class Session:
 
     record: RunRecord
     project: LiveProject
+    desk: Desk
     engine: RunEngine
     finish: "Finisher"
 
@@ -85,7 +86,7 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
     provider = await _provider(house, record, project)
     try:
         finisher = Finisher(house, record, workspace)
-        desk = house.desk(record)
+        desk = await house.desk(record)
         router = desk.router(project.spec)
         can = Capabilities(
             runs=house.stores.runs,
@@ -114,7 +115,7 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
             clock=house.clock,
             engine_url=_engine_url(house, record),
         )
-        yield Session(record, project, RunEngine(parts), finisher)
+        yield Session(record, project, desk, RunEngine(parts), finisher)
     finally:
         await provider.close()
 

@@ -87,7 +87,7 @@ async def _database(settings: Settings) -> Finding:
 
     try:
         async with open_house(settings) as house:
-            await house.desk().governor.status()
+            await (await house.desk()).governor.status()
             return Finding("database", "ok", house.stores.url)
     except HeliosError as error:
         return Finding("database", "bad", error.message, error.next_step)

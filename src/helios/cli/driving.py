@@ -34,7 +34,7 @@ async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wa
                 loaded.id, str(loaded.path), loaded.spec, surroundings(settings), wish
             )
             async with open_session(house, record, loaded.spec) as session:
-                view = LiveView(house.desk(record).progress, session.project, as_json=as_json)
+                view = LiveView(session.desk.progress, session.project, as_json=as_json)
                 sink.listener = view
                 ended = await _until_end(session, view, wait=wait)
                 await session.finish.publish()

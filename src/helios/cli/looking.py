@@ -26,7 +26,8 @@ async def _status(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         record = await house.stores.runs.latest_run(project.id)
         if record is None:
             raise ConflictError(f"{file} has not been run yet", next_step="`helios run` starts it.")
-        progress = await house.desk(record).progress.read(house.recorded(record, project.spec))
+        desk = await house.desk(record)
+        progress = await desk.progress.read(house.recorded(record, project.spec))
         held = is_held(house.locks, project.id)
     if as_json:
         print_json({**progress_to_json(progress), "driven": held})
@@ -69,7 +70,7 @@ async def _why(task: str, file: Path, *, as_json: bool, flags: SettingFlags) -> 
             close = get_close_matches(task, list(tasks), n=1)
             hint = f'Did you mean "{close[0]}"?' if close else f"Tasks: {', '.join(tasks)}."
             raise UsageError(f'{file} has no task "{task}"', next_step=hint)
-        explainer = house.desk(record).explainer(spec)
+        explainer = (await house.desk(record)).explainer(spec)
         answer = await explainer.explain(TaskId(task), spec, project.roles, live)
     if as_json:
         print_json(answer)
@@ -89,10 +90,10 @@ async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
     from helios.services.progress import budget_to_json
 
     async with open_house(flags.settings()) as house:
-        desk = house.desk()
+        desk = await house.desk()
         governor = desk.governor
         state = await governor.status()
-        past = await governor.history(governor.plan_limits[0].key)
+        past = await governor.history(governor.ceilings.of_plan[0].key)
     if as_json:
         history = [
             {"opened_at": b.window.opened_at, "spent": b.spent, "cap": b.limit.cap} for b in past
@@ -100,5 +101,5 @@ async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
         told = {"plan": house.plan.name, "simulated": desk.simulated, "history": history}
         print_json({**budget_to_json(state), **told})
     else:
-        show_budget(out(), governor.plan, state, past)
+        show_budget(out(), governor.ceilings.plan, state, past)
     return 0

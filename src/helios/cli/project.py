@@ -76,10 +76,9 @@ async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         run = unfinished.id if unfinished else RunId(f"{project.id}.next")
         repo = project.spec.repo.path or project.spec.repo.snapshot
         folder = project.path.parent / repo if repo else None
-        made = (
-            await house.desk(unfinished)
-            .planner(project.spec)
-            .plan(project.spec, project.graph, project.roles, run, folder)
+        desk = await house.desk(unfinished)
+        made = await desk.planner(project.spec).plan(
+            project.spec, project.graph, project.roles, run, folder
         )
     if as_json:
         print_json(plan_to_json(made))

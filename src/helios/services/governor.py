@@ -1,22 +1,26 @@
-"""The governor: which limits bind a call, whether it is admitted, and how full the windows are."""
+"""The governor: admits every model call before it is made, and says how full the windows are."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
-from helios.domain.budget.ledger import Admission, Request, admit
+from helios.domain.budget.ledger import Admission, Entry, Request, admit
 from helios.domain.budget.limit import Balance, Limit
-from helios.domain.budget.preset import STRONG_TIERS, Plan, plan_limits, share_of_cap
+from helios.domain.budget.preset import STRONG_TIERS
+from helios.domain.budget.throttle import Throttle
 from helios.domain.budget.units import Amounts, Unit
-from helios.domain.budget.window import Forever
-from helios.domain.budget.zones import Health, Zone, health_of, zone_of
+from helios.domain.budget.zones import Health, Zone, health_of, stricter, zone_of
 from helios.domain.ids import RunId
-from helios.domain.pricing import MICRO, Tier
+from helios.domain.pricing import Tier
 from helios.domain.workflow.spec import BudgetSpec, TaskSpec
 from helios.errors import BudgetExhausted
+from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
+from helios.services.ceilings import Ceilings
 
 POLL_S = 0.1
-DEFAULT_CALLS_PER_ATTEMPT = 1
+REFRESH_S = 1.0
+"""How old the rules and the brake may be that a decision rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +46,48 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """All gauges of a plan and of a run, and the strictest zone among the zoned ones."""
+    """All gauges of a plan and of a run, the strictest zone among the zoned ones and the brake's,
+    and the brake itself while it holds.
+    """
 
     gauges: tuple[Gauge, ...]
     zone: Zone
     used: float
     strong_share_used: float
     at: float
+    brake: Throttle | None = None
 
 
 class Governor:
     """Admits every model call before it is made."""
 
-    def __init__(self, ledger: Ledger, plan: Plan, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, ceilings: Ceilings, clock: Clock, book: BudgetBook | None = None
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
-        self.plan = plan
-        self.plan_limits = plan_limits(plan)
+        self._book = book
+        self._refreshed_at = -math.inf
+        self._brake: Throttle | None = None
+        self.ceilings = ceilings
 
     def run_limits(self, run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
-        """The plan's limits and the run's own ceilings."""
-        return (*self.plan_limits, *_own_limits(run, budget))
+        """The limits of a run's account and the run's own ceilings."""
+        return self.ceilings.of_run(run, budget)
 
     def task_limits(self, run: RunId, budget: BudgetSpec, task: TaskSpec) -> tuple[Limit, ...]:
-        """The run's limits and the task's envelope: no task may call without end."""
-        calls = task.messages or DEFAULT_CALLS_PER_ATTEMPT * (task.retry.retries + 1)
-        envelope = _total(f"run/{run}/task/{task.id}", Unit.MESSAGES, calls, f"task {task.id}")
-        return (*self.run_limits(run, budget), envelope)
+        """The run's limits and the task's envelope."""
+        return self.ceilings.of_task(run, budget, task)
+
+    async def refresh(self, *, now: bool = False) -> Throttle | None:
+        """Take note of rules and the brake as they are set; the brake if it holds."""
+        age_s = self._clock.monotonic() - self._refreshed_at
+        if self._book and (now or age_s >= REFRESH_S):
+            self._refreshed_at = self._clock.monotonic()
+            self.ceilings.rules = await self._book.limit_rules()
+            self._brake = await self._book.throttle()
+        holds = self._brake and self._brake.holds(self._clock.now())
+        return self._brake if holds else None
 
     async def request(
         self, request: Request, limits: tuple[Limit, ...], *, wait_s: float = 30.0
@@ -78,6 +97,9 @@ class Governor:
         Raises:
             BudgetExhausted: the limit is reached; says which and when it resets.
         """
+        brake = await self.refresh()
+        refuse_if_paused(brake)
+        request = self._as_judged(request, brake)
         deadline = self._clock.monotonic() + wait_s
         while True:
             answer = await self._ledger.reserve(request, limits)
@@ -91,28 +113,76 @@ class Governor:
         self, estimate: Amounts, tier: Tier, priority: int, limits: tuple[Limit, ...]
     ) -> Admission:
         """Whether such a call would be admitted now; nothing is reserved."""
+        brake = await self.refresh()
+        if brake and brake.level == "paused":
+            return Admission(
+                granted=False,
+                zone=Zone.CRITICAL,
+                reason=_paused(brake),
+                binding="throttle",
+                resets_at=brake.until,
+            )
         balances = await self._ledger.balances(limits)
         now = await self._ledger.now()
-        return admit(Request("", tier, estimate, priority=priority), balances, now)
+        asked = self._as_judged(Request("", tier, estimate, priority=priority), brake)
+        answer = admit(asked, balances, now)
+        if brake and answer.binding == "throttle":
+            return replace(answer, resets_at=brake.until)
+        return answer
+
+    async def settle(self, request_id: str, fence: int, actual: Amounts) -> Entry:
+        """Charge what the provider reported, in points too."""
+        return await self._ledger.settle(request_id, fence, self._with_points(actual))
+
+    def _as_judged(self, request: Request, brake: Throttle | None) -> Request:
+        floor = brake.floor if brake else Zone.NORMAL
+        return replace(request, estimate=self._with_points(request.estimate), floor=floor)
+
+    def _with_points(self, amounts: Amounts) -> Amounts:
+        points = self.ceilings.plan.points_of(amounts.get(Unit.MICROUSD, 0))
+        return {**amounts, Unit.MILLIPOINTS: points} if points else amounts
 
     async def status(self, limits: tuple[Limit, ...] | None = None) -> BudgetStatus:
-        """How full everything is."""
-        balances = await self._ledger.balances(limits or self.plan_limits)
+        """How full everything is; without limits, everybody's."""
+        brake = await self.refresh()
+        balances = await self._ledger.balances(limits or self.ceilings.of_account())
         gauges = tuple(_gauge(balance) for balance in balances)
         zoned = [b for b in balances if b.limit.zoned]
         tightest = max(zoned, key=lambda b: b.used, default=None)
         strong = [b.used for b in balances if b.limit.tiers == STRONG_TIERS]
+        zone = zone_of(tightest.used, tightest.limit.thresholds) if tightest else Zone.NORMAL
         return BudgetStatus(
             gauges=gauges,
-            zone=zone_of(tightest.used, tightest.limit.thresholds) if tightest else Zone.NORMAL,
+            zone=stricter(zone, brake.floor) if brake else zone,
             used=tightest.used if tightest else 0.0,
             strong_share_used=max(strong, default=0.0),
             at=await self._ledger.now(),
+            brake=brake,
         )
 
-    async def history(self, limit_key: str) -> tuple[Balance, ...]:
+    async def history(self, limit_key: str, most: int = 24) -> tuple[Balance, ...]:
         """Past windows of a limit, the newest first."""
-        return await self._ledger.history(limit_key)
+        return await self._ledger.history(limit_key, most)
+
+
+def refuse_if_paused(brake: Throttle | None) -> None:
+    """Let nothing through while a person has stopped everything.
+
+    Raises:
+        BudgetExhausted: it is so; says until when.
+    """
+    if brake and brake.level == "paused":
+        resets_at = brake.until if brake.until != math.inf else None
+        raise BudgetExhausted(
+            _paused(brake),
+            resets_at=resets_at,
+            next_step="`helios budget throttle off` lets calls through again.",
+        )
+
+
+def _paused(brake: Throttle) -> str:
+    by = f" by {brake.by}" if brake.by else ""
+    return f"paused{by}: {brake.reason}" if brake.reason else f"all calls are paused{by}"
 
 
 def exhausted(answer: Admission) -> BudgetExhausted:
@@ -124,40 +194,6 @@ def exhausted(answer: Admission) -> BudgetExhausted:
         else "Raise this limit under `budget:` in helios.yaml and resume."
     )
     return BudgetExhausted(answer.reason, resets_at=resets_at, next_step=cure)
-
-
-def _own_limits(run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
-    scope = f"run/{run}"
-    limits: list[Limit] = []
-    if budget.messages is not None:
-        limits.append(_total(scope, Unit.MESSAGES, budget.messages, "this run's messages"))
-    if budget.cost_usd is not None:
-        cap = round(budget.cost_usd * MICRO)
-        limits.append(_total(scope, Unit.MICROUSD, cap, "this run's cost"))
-    if budget.strong_share is not None and budget.messages is not None:
-        limits.append(
-            Limit(
-                key=f"{scope}/strong-messages",
-                unit=Unit.MESSAGES,
-                cap=share_of_cap(budget.messages, budget.strong_share),
-                window=Forever(),
-                window_key=scope,
-                label="strong share of this run",
-                tiers=STRONG_TIERS,
-            )
-        )
-    return tuple(limits)
-
-
-def _total(scope: str, unit: Unit, cap: int, label: str) -> Limit:
-    return Limit(
-        key=f"{scope}/{unit}",
-        unit=unit,
-        cap=cap,
-        window=Forever(),
-        window_key=scope,
-        label=label,
-    )
 
 
 def _gauge(balance: Balance) -> Gauge:

@@ -103,7 +103,7 @@ class Responses:
         if not entry.state.final:
             fence = (await self._ledger.take_over(kept.request, LEASE_MARGIN_S)).fence
         model = self._catalogue.model(kept.model)
-        await self._ledger.settle(kept.request, fence, call_actual(model, kept.usage))
+        await self._governor.settle(kept.request, fence, call_actual(model, kept.usage))
 
     async def _reserve(self, call: Call, name: RequestId) -> Entry:
         model = self._catalogue.model(call.request.model)
@@ -166,7 +166,7 @@ class Responses:
             reply=reply_to_json(reply),
         )
         await self._runs.save_call(record)
-        await self._ledger.settle(name, entry.fence, call_actual(model, reply.usage))
+        await self._governor.settle(name, entry.fence, call_actual(model, reply.usage))
 
 
 def reply_to_json(reply: ModelReply) -> str:

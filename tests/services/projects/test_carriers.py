@@ -60,7 +60,7 @@ def test_what_was_meant_is_suggested(fail_tasks: Fail, text: str, hint: str) -> 
 
 def test_an_unknown_key_without_a_likely_one_lists_the_keys(fail: Fail) -> None:
     (problem,) = fail("helios: 1\nname: x\nbudget: {qqq: 1}\ntasks: {a: {run: x}}\n")
-    assert problem.hint == "Known here: messages, cost_usd, strong_share."
+    assert problem.hint == "Known here: messages, cost_usd, strong_share, account."
 
 
 @pytest.mark.parametrize(

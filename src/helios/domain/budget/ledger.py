@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.units import Amounts, show
-from helios.domain.budget.zones import Zone, may_pass, zone_of
+from helios.domain.budget.zones import Thresholds, Zone, may_pass, stricter, zone_of
 from helios.domain.pricing import Tier
 
 
@@ -109,13 +109,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A wish to spend: upper bounds in every unit, for a model of a tier."""
+    """A wish to spend: upper bounds in every unit, for a model of a tier.
+
+    `floor` is the zone it is judged by at least: a brake set by hand.
+    """
 
     request_id: str
     tier: Tier
     estimate: Amounts
     priority: int = 5
     lease_s: float = 120.0
+    floor: Zone = Zone.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,13 @@ def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admiss
         now: the ledger's time; the lease runs from here.
     """
     concerned = [b for b in balances if b.limit.applies_to(request.tier)]
-    zone = max(
-        (zone_of(b.used, b.limit.thresholds) for b in balances if b.limit.zoned),
-        key=list(Zone).index,
-        default=Zone.NORMAL,
-    )
+    zone = request.floor
+    for balance in balances:
+        if balance.limit.zoned:
+            zone = stricter(zone, zone_of(balance.used, balance.limit.thresholds))
+    braked = _braked(request)
+    if braked:
+        return braked
     for balance in concerned:
         refusal = _refusal(request, balance, zone)
         if refusal:
@@ -166,6 +172,20 @@ def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admiss
     return Admission(
         granted=True, zone=zone, reason=_granted_reason(concerned, zone), entry=entry, deltas=deltas
     )
+
+
+def _braked(request: Request) -> Admission | None:
+    """The refusal by a brake alone, which holds where no limit is zoned too."""
+    passed = may_pass(
+        0.0,
+        priority=request.priority,
+        tier=request.tier,
+        thresholds=Thresholds(),
+        floor=request.floor,
+    )
+    if passed.allowed:
+        return None
+    return Admission(granted=False, zone=passed.zone, reason=passed.reason, binding="throttle")
 
 
 def _refusal(request: Request, balance: Balance, zone: Zone) -> Admission | None:

@@ -64,10 +64,26 @@ def health_of(used: float, thresholds: Thresholds) -> Health:
     return Health.YELLOW if used >= thresholds.yellow else Health.GREEN
 
 
-def may_pass(used: float, *, priority: int, tier: Tier, thresholds: Thresholds) -> ZoneDecision:
-    """Whether a request of this priority and tier is admitted when `used` of the limit is gone."""
-    zone = zone_of(used, thresholds)
-    share = f"{used:.0%} used"
+def stricter(one: Zone, other: Zone) -> Zone:
+    """The stricter of two zones."""
+    return max(one, other, key=list(Zone).index)
+
+
+def may_pass(
+    used: float,
+    *,
+    priority: int,
+    tier: Tier,
+    thresholds: Thresholds,
+    floor: Zone = Zone.NORMAL,
+) -> ZoneDecision:
+    """Whether a request of this priority and tier is admitted when `used` of the limit is gone.
+
+    `floor` is the zone a person has set at least, however empty the limit is.
+    """
+    by_use = zone_of(used, thresholds)
+    zone = stricter(by_use, floor)
+    share = f"{used:.0%} used" if zone is by_use else f"set to {zone} by hand"
     urgent = priority >= thresholds.critical_priority
     if zone is Zone.CRITICAL and not urgent:
         needed = thresholds.critical_priority

@@ -49,11 +49,15 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpec:
-    """The project's own ceilings, inside the plan's windows. None means no ceiling of its own."""
+    """The project's own ceilings, inside the plan's windows. None means no ceiling of its own.
+
+    `account` is whose limits count besides: a path such as "acme/mobile", "" for everybody's.
+    """
 
     messages: int | None = None
     cost_usd: float | None = None
     strong_share: float | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)

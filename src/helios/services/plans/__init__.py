@@ -50,6 +50,13 @@ class _PlanFile(BaseModel):
     about: str
     windows: list[_WindowFile]
     thresholds: dict[str, float] = Field(default_factory=dict[str, float])
+    window_usd: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _points_need_a_value(self) -> "_PlanFile":
+        if self.window_usd is None and any(w.unit is Unit.MILLIPOINTS for w in self.windows):
+            raise ValueError("a window in millipoints needs `window_usd`")
+        return self
 
 
 def plan_names() -> tuple[str, ...]:
@@ -80,7 +87,8 @@ def load_plan(name: str, messages: int = 0) -> Plan:
     )
     if messages:
         windows = tuple(replace(w, cap=messages) if w.unit is Unit.MESSAGES else w for w in windows)
-    return Plan(read.name, read.about, windows, Thresholds(**_whole_priority(read.thresholds)))
+    thresholds = Thresholds(**_whole_priority(read.thresholds))
+    return Plan(read.name, read.about, windows, thresholds, read.window_usd)
 
 
 def _whole_priority(thresholds: Mapping[str, float]) -> dict[str, Any]:

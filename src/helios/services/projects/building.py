@@ -79,6 +79,7 @@ def _budget(budget: BudgetFile) -> BudgetSpec:
         budget.messages if "messages" in said else None,
         budget.cost_usd if "cost_usd" in said else None,
         budget.strong_share if "strong_share" in said else None,
+        budget.account,
     )
 
 

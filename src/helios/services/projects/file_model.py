@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from helios.domain.budget.account import problem_with_account
 from helios.domain.ids import TaskId
 from helios.domain.workflow.spec import Action, Gate, TaskSpec
 from helios.services.projects.quantities import (
@@ -40,6 +41,13 @@ def _deadline(value: str) -> str:
         parse_deadline(value, 0.0)
     except ValueError as error:
         raise PydanticCustomError("quantity", "{reason}", {"reason": str(error)}) from None
+    return value
+
+
+def _account(value: str) -> str:
+    problem = problem_with_account(value)
+    if problem:
+        raise PydanticCustomError("account", "{reason}", {"reason": problem})
     return value
 
 
@@ -126,6 +134,9 @@ class BudgetFile(BaseModel):
         ge=0,
         le=1,
         description="Largest share of the calls for strong models, 0 to 1. Default: no ceiling.",
+    )
+    account: Annotated[str, AfterValidator(_account)] = Field(
+        default="", description="Whose limits count besides, such as acme/mobile."
     )
 
 

@@ -22,6 +22,7 @@ budget:                   # this project's own ceilings; leave one out for none
   messages: 40            # model calls
   cost_usd: 5.0           # US dollars
   strong_share: 0.3       # largest share of the calls for strong models, 0 to 1
+  # account: acme/mobile  # whose limits count besides (see `helios budget set`)
 
 # models:                 # a model of your choice for a tier
 #   economy: NAME         # tiers: economy, standard, strong, frontier
@@ -88,6 +89,7 @@ budget:                   # 이 프로젝트만의 상한; 빼면 상한이 없�
   messages: 40            # 모델 호출 횟수
   cost_usd: 5.0           # 미국 달러
   strong_share: 0.3       # 강한 모델이 차지할 수 있는 최대 비율, 0부터 1까지
+  # account: acme/mobile  # 함께 적용할 상한을 가진 계정 (`helios budget set`)
 
 # models:                 # 등급마다 쓸 모델을 직접 고를 때
 #   economy: NAME         # 등급: economy, standard, strong, frontier

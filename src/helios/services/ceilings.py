@@ -1,0 +1,93 @@
+"""Which limits bind whom: the plan's, those of accounts, a run's own and a task's envelope."""
+
+from dataclasses import replace
+
+from helios.domain.budget.account import ROOT, LimitRule, account_limits
+from helios.domain.budget.limit import Limit
+from helios.domain.budget.preset import (
+    STRONG_TIERS,
+    Plan,
+    human_reserve,
+    plan_limits,
+    share_of_cap,
+)
+from helios.domain.budget.units import Unit
+from helios.domain.budget.window import Forever
+from helios.domain.ids import RunId
+from helios.domain.pricing import MICRO
+from helios.domain.workflow.spec import BudgetSpec, TaskSpec
+
+DEFAULT_CALLS_PER_ATTEMPT = 1
+
+
+class Ceilings:
+    """The limits of one plan, with the rules people set on accounts laid over them.
+
+    `kept_for_people` is the share (0..1) of each of the plan's windows that agents leave alone.
+    """
+
+    def __init__(
+        self, plan: Plan, kept_for_people: float = 0.0, *, simulated: bool = False
+    ) -> None:
+        self.plan = plan
+        self._simulated = simulated
+        self.of_plan = plan_limits(plan)
+        self._of_agents = human_reserve(plan, kept_for_people)
+        self.rules: tuple[LimitRule, ...] = ()
+
+    def of_account(self, account: str = ROOT, *, for_person: bool = False) -> tuple[Limit, ...]:
+        """The plan's limits and those of an account and everybody above it."""
+        agents = () if for_person else self._of_agents
+        of_accounts = account_limits(account, self.rules)
+        if self._simulated:
+            of_accounts = tuple(_simulated(limit) for limit in of_accounts)
+        return (*self.of_plan, *agents, *of_accounts)
+
+    def of_run(self, run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
+        """Those of the run's account, and the run's own."""
+        return (*self.of_account(budget.account), *_own_limits(run, budget))
+
+    def of_task(self, run: RunId, budget: BudgetSpec, task: TaskSpec) -> tuple[Limit, ...]:
+        """The run's limits and the task's envelope: no task may call without end."""
+        calls = task.messages or DEFAULT_CALLS_PER_ATTEMPT * (task.retry.retries + 1)
+        envelope = _total(f"run/{run}/task/{task.id}", Unit.MESSAGES, calls, f"task {task.id}")
+        return (*self.of_run(run, budget), envelope)
+
+
+def _simulated(limit: Limit) -> Limit:
+    """The same ceiling with books of its own."""
+    return replace(limit, key=f"simulated/{limit.key}", window_key=f"simulated/{limit.window_key}")
+
+
+def _own_limits(run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
+    scope = f"run/{run}"
+    limits: list[Limit] = []
+    if budget.messages is not None:
+        limits.append(_total(scope, Unit.MESSAGES, budget.messages, "this run's messages"))
+    if budget.cost_usd is not None:
+        cap = round(budget.cost_usd * MICRO)
+        limits.append(_total(scope, Unit.MICROUSD, cap, "this run's cost"))
+    if budget.strong_share is not None and budget.messages is not None:
+        limits.append(
+            Limit(
+                key=f"{scope}/strong-messages",
+                unit=Unit.MESSAGES,
+                cap=share_of_cap(budget.messages, budget.strong_share),
+                window=Forever(),
+                window_key=scope,
+                label="strong share of this run",
+                tiers=STRONG_TIERS,
+            )
+        )
+    return tuple(limits)
+
+
+def _total(scope: str, unit: Unit, cap: int, label: str) -> Limit:
+    return Limit(
+        key=f"{scope}/{unit}",
+        unit=unit,
+        cap=cap,
+        window=Forever(),
+        window_key=scope,
+        label=label,
+    )
