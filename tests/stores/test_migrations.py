@@ -1,5 +1,7 @@
 """The schema's history, up and down, on every database."""
 
+import asyncio
+import math
 import subprocess
 import sys
 
@@ -9,10 +11,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
+from helios.domain.budget.spend import SpendTotal
+from helios.domain.ids import RunId
+from helios.domain.usage import Usage
 from helios.errors import StoreError
+from helios.stores.open import open_stores
 from helios.stores.sql import engines, migrations
 from helios.stores.sql.database import open_database
 from helios.stores.sql.schema import metadata
+from helios.testing.clock import MovableClock
 
 
 def engine_of(url: str) -> Engine:
@@ -69,6 +76,88 @@ def test_down_and_up_again(empty_url: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT latest FROM ledger_clock")).all() == [(0.0,)]
     engine.dispose()
+
+
+def test_calls_of_before_are_booked(empty_url: str) -> None:
+    """A record made when there was no spending gets it, once, and loses it going down."""
+    engine = engines.create(engines.parse(empty_url))
+    _migrate(engine, "0001")
+    old = _columns(engine)
+    with engine.begin() as connection:
+        for statement in _RECORD_OF_0001:
+            connection.execute(text(statement))
+    calls = _rows(engine, "calls")
+    for _ in range(2):
+        spent, kept = asyncio.run(_look(empty_url))
+        usage = Usage(2**53 + 1, 340, 5, 6)
+        assert spent == (
+            (SpendTotal("가게-1", 2, usage + Usage(2**53 + 1, 0, 5, 6), 2**53 + 7),),
+            (SpendTotal("시험-2", 1, usage, 7),),
+        )
+        assert [(call.request, call.agent, call.account) for call in kept] == [
+            ("가게-1.1/계획/1.1", "", ""),
+            ("가게-1.1/계획/1.2", "", ""),
+        ]
+        (row,) = (row for row in _rows(engine, "spends") if row["request_id"] == kept[0].request)
+        assert (row["at"], row["source"], row["task"], row["tier"]) == (2.25, "run", "계획", "강함")
+        _migrate(engine, "0001")
+        assert _columns(engine) == old
+        assert _rows(engine, "calls") == calls
+    engine.dispose()
+
+
+_RECORD_OF_0001 = (
+    *(
+        f"""INSERT INTO runs VALUES ({seq}, '{project}.1', '{project}', 1, '이름', '/', '{{}}', 'd',
+        'done', '', 'p', {simulated}, 'direct', 1.0, 2.0)"""
+        for seq, project, simulated in ((1, "가게-1", "FALSE"), (2, "시험-2", "TRUE"))
+    ),
+    *(
+        f"""INSERT INTO tasks VALUES ('{project}.1', '계획', 0, 'done', '', 1, NULL, NULL, NULL,
+        NULL, NULL, '')"""
+        for project in ("가게-1", "시험-2")
+    ),
+    *(
+        f"""INSERT INTO calls VALUES ({seq}, '{run}/계획/1.{seq}', '{run}', '계획', 1, '모델',
+        '강함', 'p', {simulated}, {2**53 + 1}, {output}, 5, 6, {cost}, 1.0, 2.25, '네')"""
+        for seq, run, simulated, output, cost in (
+            (1, "가게-1.1", "FALSE", 340, 2**53),
+            (2, "가게-1.1", "FALSE", 0, 7),
+            (3, "시험-2.1", "TRUE", 340, 7),
+        )
+    ),
+)
+
+
+def _migrate(engine: Engine, to: str) -> None:
+    with engine.connect() as connection, engines.begin(connection, to_write=True):
+        migrations.migrate(connection, to, "here")
+
+
+def _columns(engine: Engine) -> dict[str, list[str]]:
+    found = inspect(engine)
+    return {
+        table: [f"{c['name']} {c['type']} {c['nullable']}" for c in found.get_columns(table)]
+        for table in found.get_table_names()
+    }
+
+
+def _rows(engine: Engine, table: str) -> list[dict]:
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT * FROM {table} ORDER BY seq"))
+        return [dict(row) for row in found.mappings()]
+
+
+async def _look(url: str):
+    """What was spent, really and in play, and the calls of the first run."""
+    stores = open_stores(url, MovableClock())
+    spent = [
+        await stores.budget.totals("project", 0.0, math.inf, simulated=simulated)
+        for simulated in (False, True)
+    ]
+    kept = await stores.runs.calls(RunId("가게-1.1"))
+    await stores.close()
+    return tuple(spent), kept
 
 
 def test_a_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ Promises every implementation keeps (the conformance suite numbers its tests aft
  6 a held entry past its lease is released, a sent one is charged its estimate
  7 a clock that goes back frees nothing
  8 closing and opening the store again changes nothing
+ 9 who waits for room is woken by whoever makes some, in whatever process, and misses nobody
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,10 @@ class Ledger(Protocol):
         """Charge what the provider reported and free the rest; repeating it changes nothing."""
         ...
 
+    async def record(self, request: Request, limits: Sequence[Limit]) -> Entry:
+        """Book what was spent without having been asked for, once: beyond the room as a breach."""
+        ...
+
     async def release(self, request_id: str, fence: int, *, unbilled: bool = False) -> Entry:
         """Free a hold that was never sent, or, with `unbilled`, one proved to cost nothing."""
         ...
@@ -69,4 +74,24 @@ class Ledger(Protocol):
 
     async def now(self) -> float:
         """The ledger's time, in seconds since 1970, UTC; it never goes back."""
+        ...
+
+    async def version(self) -> int:
+        """A number that grows whenever somebody settles, releases or closes an entry.
+
+        Take it before asking for room, to wait for what happens after.
+        """
+        ...
+
+    async def wait_for_room(self, timeout_s: float, since: int) -> bool:
+        """Wait until somebody, in whatever process, settles, releases or closes an entry.
+
+        Args:
+            timeout_s: how long at most, by the ledger's clock.
+            since: the `version` from which on it counts.
+
+        Returns:
+            False after the timeout. True also when a lease is over, so that who asks again
+            closes its entry.
+        """
         ...

@@ -78,6 +78,16 @@ class Provider(Protocol):
         """
         ...
 
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """The input tokens of a request as the provider counts them, tools and framing included.
+
+        Costs nothing. None when the provider cannot count.
+
+        Raises:
+            ModelError: it could, but did not answer; `billed` is "no".
+        """
+        ...
+
     async def close(self) -> None:
         """Give back connections; ends a simulator that was started for this run."""
         ...

@@ -86,7 +86,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One answered model call. `reply` is kept as JSON, so that a repeat costs nothing."""
+    """One answered model call. `reply` is kept as JSON, so that a repeat costs nothing.
+
+    `agent` is whose call it was, `account` whose budget it was made from; "" when not known.
+    """
 
     request: RequestId
     run: RunId
@@ -101,6 +104,8 @@ class CallRecord:
     started_at: float
     finished_at: float
     reply: str
+    agent: str = ""
+    account: str = ""
 
 
 class RunStore(Protocol):
@@ -161,7 +166,7 @@ class RunStore(Protocol):
         ...
 
     async def save_call(self, call: CallRecord) -> None:
-        """Store a call once; a repeat changes nothing."""
+        """Store a call and what it spent, once and in one commit; a repeat changes nothing."""
         ...
 
     async def call(self, request: RequestId) -> CallRecord | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from helios.errors import UsageError
+from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.events import EventSink
 from helios.ports.ledger import Ledger
 from helios.ports.runs import RunStore
+from helios.stores.sql.budget_book import SqlBudgetBook
 from helios.stores.sql.database import open_database
 from helios.stores.sql.ledger import SqlLedger
 from helios.stores.sql.runs import SqlRunStore
@@ -24,6 +26,7 @@ class Stores:
 
     ledger: Ledger
     runs: RunStore
+    budget: BudgetBook
     url: str
     shut: Callable[[], Awaitable[None]]
 
@@ -54,6 +57,7 @@ def open_stores(
         return Stores(
             ledger=SqlLedger(database, None if database_time else clock),
             runs=SqlRunStore(database, clock, sink),
+            budget=SqlBudgetBook(database),
             url=database.url,
             shut=database.close,
         )

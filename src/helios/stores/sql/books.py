@@ -4,8 +4,11 @@ Rows are locked in one order everywhere (entries, then balances by key, the cloc
 two transactions never wait for each other.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,8 +29,19 @@ from helios.domain.budget.window import Window, window_at
 from helios.ports.clock import Clock
 from helios.stores.sql import ledger_rows as rows
 from helios.stores.sql import ledger_statements as sql
+from helios.stores.sql.ledger_changes import Changes, Place
+from helios.stores.sql.quick import Quick
 
 CLOCK_LAG_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller will look at: an entry to change, or one to be, with the limits on it."""
+
+    request_id: str
+    limits: tuple[Limit, ...] = ()
+
 
 Change = tuple[Entry, str, Posting]
 """An entry as it was, the command, and what came of it."""
@@ -69,24 +83,39 @@ Accounts = Mapping[str, Account]
 
 
 class Books:
-    """One transaction on the ledger.
+    """One transaction on the ledger, for one caller or for several one after the other.
+
+    What was read is kept, and what is changed is kept until `write`, so that many callers cost
+    hardly more statements than one.
 
     Attributes:
         now: the ledger's time, known once something was looked at: the database's clock, or the
             one given, kept from going back.
     """
 
-    def __init__(self, connection: Connection, clock: Clock | None, *, locks_rows: bool) -> None:
-        self._execute = connection.execute
+    def __init__(
+        self, connection: Connection, clock: Clock | None, *, locks_rows: bool, sender: str = ""
+    ) -> None:
+        self._quick = Quick(connection)
         self._clock = clock
         self._locks_rows = locks_rows
         self._latest = 0.0
         self._rests_on_time = False
+        self._changes = Changes(self._quick, sender if locks_rows else "")
+        self._sights: dict[str, Sight] = {}
+        self._windows: dict[str, Window | None] = {}
+        self._amounts: dict[Place, tuple[int, int, int] | None] = {}
+        self._has_locked_windows = False
         self.now = 0.0
+
+    @property
+    def freed(self) -> bool:
+        """Whether an entry came to its end, which may have made room."""
+        return self._changes.freed
 
     def read_time(self) -> float:
         """The ledger's time."""
-        latest, own = self._execute(sql.TIME).one()
+        latest, own = self._quick.all(sql.TIME)[0]
         return self._tell(latest, own)
 
     def rests_on_time(self) -> None:
@@ -101,20 +130,28 @@ class Books:
         """
         lag = self.now - self._latest
         if lag >= CLOCK_LAG_S or (lag > 0 and self._rests_on_time):
-            self._execute(sql.KEEP_TIME, {"now": self.now})
+            self._quick.run(sql.KEEP_TIME, [{"now": self.now}])
+
+    def prepare(self, wishes: Sequence[Wish]) -> None:
+        """Read and lock at once, in order, what several callers will need."""
+        changed = sorted({wish.request_id for wish in wishes if not wish.limits})
+        self._look_up({wish.request_id: None for wish in wishes}, to_lock=changed)
+        limits = {limit.key: limit for wish in wishes for limit in wish.limits}
+        if not limits:
+            return
+        frames = self.frames(limits.values(), to_use=True)
+        places = {frame.place for frame in frames}
+        entries = (self._sights[request_id].entry for request_id in changed)
+        places.update((li.limit_key, li.opened_at) for e in entries if e for li in e.lines)
+        self._read_amounts(places, lock=True)
+        if self._locks_rows:
+            self.read_time()
 
     def look(self, request_id: str, *, lock: bool = False) -> Sight:
         """One entry and the time; with `lock`, nobody else changes the entry until the commit."""
-        if lock and self._locks_rows:
-            self._execute(sql.LOCK_ENTRY, {"request_id": request_id})
-        found = self._execute(sql.LOOK, {"request_id": request_id}).all()
-        latest, own, *columns = found[0][:7]
-        self._tell(latest, own)
-        if columns[0] is None:
-            return Sight(None, {})
-        held = [row for row in found if row[7] is not None]
-        entry = rows.entry_from(request_id, columns, (rows.line_from(row[7:12]) for row in held))
-        return Sight(entry, {row[7]: row[12] for row in held})
+        if request_id not in self._sights:
+            self._look_up([request_id], to_lock=[request_id] if lock else ())
+        return self._sights[request_id]
 
     def frames(self, limits: Iterable[Limit], *, to_use: bool = False) -> tuple[Frame, ...]:
         """The windows these limits count in now.
@@ -126,43 +163,48 @@ class Books:
         """
         unique = tuple({limit.key: limit for limit in limits}.values())
         frames = self._frames(unique)
-        if to_use and self._locks_rows and not all(frame.stored for frame in frames):
-            self._execute(sql.LOCK_WINDOWS)
+        must_lock = to_use and self._locks_rows and not self._has_locked_windows
+        if must_lock and not all(frame.stored for frame in frames):
+            self._quick.all(sql.LOCK_WINDOWS)
+            self._has_locked_windows = True
+            self._windows.clear()
             frames = self._frames(unique)
         return frames
 
     def accounts(self, frames: Sequence[Frame], *, lock: bool = False) -> Accounts:
         """The books of each frame; with `lock`, nobody else changes them until the commit."""
-        if not frames:
-            return {}
-        bound: dict[str, Any] = {}
-        for n, frame in enumerate(frames):
-            bound[f"k{n}"], bound[f"o{n}"] = frame.place
-        statement = sql.balances(len(frames), lock=lock and self._locks_rows)
-        found = {key: amounts for key, *amounts in self._execute(statement, bound)}
+        unknown = {frame.place for frame in frames} - self._amounts.keys()
+        if unknown:
+            self._read_amounts(unknown, lock=lock)
+        found = {frame.limit.key: (frame, self._amounts[frame.place]) for frame in frames}
         return {
-            frame.limit.key: Account(
+            key: Account(
                 frame,
-                Balance(frame.limit, frame.window, *found.get(frame.limit.key, ())),
-                stored=frame.limit.key in found,
+                Balance(frame.limit, frame.window, *(amounts or ())),
+                stored=amounts is not None,
             )
-            for frame in frames
+            for key, (frame, amounts) in found.items()
         }
 
     def hold(self, admission: Admission, accounts: Accounts) -> Admission:
         """Write an admitted entry, opening the windows and books it needs."""
         assert admission.entry is not None
-        lines = tuple(sorted(admission.entry.lines, key=lambda line: line.limit_key))
-        entry = replace(admission.entry, lines=lines)
+        posting = Posting(admission.entry, admission.deltas)
+        return replace(admission, entry=self.enter(posting, accounts, "reserve"))
+
+    def enter(self, posting: Posting, accounts: Accounts, command: str) -> Entry:
+        """Write a new entry, opening the windows and books it needs."""
+        lines = tuple(sorted(posting.entry.lines, key=lambda line: line.limit_key))
+        entry = replace(posting.entry, lines=lines)
         used = [accounts[line.limit_key] for line in lines]
         self._open(used)
-        self._execute(sql.ADD_ENTRY, rows.entry_row(entry))
-        if lines:
-            self._execute(sql.ADD_LINES, [rows.line_row(entry.request_id, line) for line in lines])
-            holds = zip(lines, used, strict=True)
-            self._execute(sql.HOLD, [rows.hold_row(line, own.balance) for line, own in holds])
-        self._note(entry, "reserve", "absent", admission.deltas)
-        return replace(admission, entry=entry)
+        units = {own.frame.limit.key: own.frame.limit.unit.value for own in used}
+        self._sights[entry.request_id] = Sight(entry, units)
+        self._changes.add(entry)
+        for delta in posting.deltas:
+            self._move(delta, rows.cap_to_keep(accounts[delta.limit_key].balance))
+        self._note(entry, command, "absent", posting.deltas)
+        return entry
 
     def note_denied(self, request: Request) -> None:
         """Leave a trace of a refusal; nothing is booked, so the same id may ask again."""
@@ -171,21 +213,22 @@ class Books:
 
     def change(self, *changes: Change) -> None:
         """Write what commands did to entries."""
-        self._execute(sql.CHANGE_ENTRY, [rows.change_row(done.entry) for _, _, done in changes])
-        charges = [
-            row for before, _, done in changes for row in rows.charge_rows(before, done.entry)
-        ]
-        if charges:
-            self._execute(sql.CHARGE_LINE, charges)
-        moves = rows.move_rows(delta for _, _, done in changes for delta in done.deltas)
-        if moves:
-            self._execute(sql.MOVE, moves)
         for before, command, done in changes:
+            request_id = done.entry.request_id
+            if request_id in self._sights:
+                self._sights[request_id] = replace(self._sights[request_id], entry=done.entry)
+            self._changes.change(before, done.entry)
+            for delta in done.deltas:
+                self._move(delta)
             self._note(done.entry, command, before.state, done.deltas)
+
+    def write(self) -> None:
+        """Write everything that is not written yet."""
+        self._changes.write()
 
     def is_any_expired(self) -> bool:
         """Whether an entry is still open although its lease is over."""
-        return bool(self._execute(sql.IS_ANY_EXPIRED, {"now": self.now}).scalar_one())
+        return bool(self._quick.all(sql.IS_ANY_EXPIRED, {"now": self.now})[0][0])
 
     def close_expired(self, most: int, also: Collection[Frame] = ()) -> tuple[Entry, ...]:
         """Close entries whose lease is over; what was closed.
@@ -199,63 +242,124 @@ class Books:
             return ()
         if self._locks_rows:
             places = {(line.limit_key, line.opened_at) for entry in expired for line in entry.lines}
-            places.update(frame.place for frame in also)
-            if places:
-                self._execute(sql.LOCK_BALANCES, {"places": list(places)})
+            self._read_amounts(places | {frame.place for frame in also}, lock=True)
         changes = [(entry, Command.EXPIRE.value, _expire(entry, self.now)) for entry in expired]
         self.change(*changes)
+        self.write()
         self.rests_on_time()
         return tuple(done.entry for _, _, done in changes)
 
+    def newest_event(self) -> int:
+        """The number of the newest event."""
+        newest: int = self._quick.all(sql.NEWEST_EVENT)[0][0]
+        return newest
+
+    def has_freed(self, since: int) -> bool:
+        """Whether an entry came to its end after the event of this number."""
+        return bool(self._quick.all(sql.HAS_FREED, {"since": since})[0][0])
+
+    def next_lease_ends_in_s(self) -> float:
+        """Seconds until the first lease of an open entry is over; infinite when none is open."""
+        latest, own, ends = self._quick.all(sql.NEXT_LEASE_END)[0]
+        now = self._tell(latest, own)
+        return math.inf if ends is None else ends - now
+
     def history(self, limit_key: str, most: int) -> tuple[Balance, ...]:
         """Past and current books of a limit, the newest first."""
-        found = self._execute(sql.HISTORY, {"limit_key": limit_key, "most": most})
-        return tuple(rows.past_balance(row._asdict()) for row in found)
+        found = self._quick.all(sql.HISTORY, {"limit_key": limit_key, "most": most})
+        return tuple(rows.past_balance(row) for row in found)
 
     def _tell(self, latest: float, own: float) -> float:
         self._latest = latest
         self.now = max(latest, self._clock.now() if self._clock else own)
         return self.now
 
+    def _look_up(self, request_ids: Iterable[str], *, to_lock: Iterable[str] = ()) -> None:
+        for batch in sql.batches(to_lock) if self._locks_rows else ():
+            self._quick.all(sql.lock_entries(len(batch)), _bound("r", batch))
+        for batch in sql.batches(request_ids):
+            found = self._quick.all(sql.look(len(batch)), _bound("r", batch))
+            self._tell(found[0][0], found[0][1])
+            self._sights.update(dict.fromkeys(batch, Sight(None, {})))
+            for request_id, group in groupby(found, key=itemgetter(2)):
+                if request_id is not None:
+                    self._sights[request_id] = _sight(request_id, list(group))
+
     def _frames(self, limits: Sequence[Limit]) -> tuple[Frame, ...]:
         rules = {limit.window_key: limit.window for limit in limits}
-        if not rules:
-            return ()
-        bound = {f"k{n}": key for n, key in enumerate(rules)}
-        found = self._execute(sql.newest_windows(len(rules)), bound)
-        stored = {key: Window(opens, rows.closing(closes)) for key, opens, closes in found}
-        now = {key: window_at(rule, stored.get(key), self.now) for key, rule in rules.items()}
+        for batch in sql.batches(key for key in rules if key not in self._windows):
+            self._windows.update(dict.fromkeys(batch))
+            found = self._quick.all(sql.newest_windows(len(batch)), _bound("k", batch))
+            for key, opens, closes in found:
+                self._windows[key] = Window(opens, rows.closing(closes))
+        now = {key: window_at(rule, self._windows[key], self.now) for key, rule in rules.items()}
         return tuple(
             Frame(
-                limit, now[limit.window_key], stored.get(limit.window_key) == now[limit.window_key]
+                limit,
+                now[limit.window_key],
+                self._windows[limit.window_key] == now[limit.window_key],
             )
             for limit in limits
         )
 
+    def _read_amounts(self, places: Iterable[Place], *, lock: bool) -> None:
+        self.write()
+        for batch in sql.batches(sorted(places)):
+            self._amounts.update(dict.fromkeys(batch))
+            bound = {
+                **_bound("k", [key for key, _ in batch]),
+                **_bound("o", [opened_at for _, opened_at in batch]),
+            }
+            statement = sql.balances(len(batch), lock=lock and self._locks_rows)
+            for key, opened_at, *amounts in self._quick.all(statement, bound):
+                self._amounts[key, opened_at] = tuple(amounts)
+
     def _open(self, used: Sequence[Account]) -> None:
-        windows = {
-            own.frame.limit.window_key: own.frame.window for own in used if not own.frame.stored
-        }
-        if windows:
-            opened = [rows.window_row(key, window) for key, window in windows.items()]
-            self._execute(sql.OPEN_WINDOW, opened)
-            self.rests_on_time()
-        fresh = [rows.balance_row(own.balance) for own in used if not own.stored]
-        if fresh:
-            self._execute(sql.OPEN_BALANCE, fresh)
+        for own in used:
+            frame = own.frame
+            key, window = frame.limit.window_key, frame.window
+            if self._windows[key] != window:
+                self._changes.open_window(rows.window_row(key, window))
+                self._windows[key] = window
+                self.rests_on_time()
+            if not own.stored:
+                self._changes.open_balance(rows.balance_row(own.balance))
+                self._amounts[frame.place] = (0, 0, 0)
+
+    def _move(self, delta: Delta, cap: int | None = None) -> None:
+        place = delta.limit_key, delta.opened_at
+        amounts = self._amounts.get(place)
+        if amounts is not None:
+            spent, held, breach = amounts
+            self._amounts[place] = spent + delta.spent, held + delta.held, breach + delta.breach
+        self._changes.move(delta, cap)
 
     def _expired(self, most: int) -> list[Entry]:
-        heads = self._execute(sql.EXPIRED, {"now": self.now, "most": most}).all()
+        heads = self._quick.all(sql.EXPIRED, {"now": self.now, "most": most})
         if not heads:
             return []
         lines: dict[str, list[Line]] = {head[0]: [] for head in heads}
-        for request_id, *columns in self._execute(sql.LINES, {"request_ids": list(lines)}):
-            lines[request_id].append(rows.line_from(columns))
+        for batch in sql.batches(lines):
+            found = self._quick.all(sql.lines(len(batch)), _bound("r", batch))
+            for request_id, *columns in found:
+                lines[request_id].append(rows.line_from(columns))
         return [rows.entry_from(head[0], head[1:], lines[head[0]]) for head in heads]
 
     def _note(self, entry: Entry, command: str, before: str, deltas: Iterable[Delta]) -> None:
-        row = rows.event_row(entry, at=self.now, command=command, before=before, deltas=deltas)
-        self._execute(sql.ADD_EVENT, [row])
+        self._changes.note(entry, at=self.now, command=command, before=before, deltas=deltas)
+
+
+def _bound(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    return {f"{name}{n}": value for n, value in enumerate(values)}
+
+
+def _sight(request_id: str, found: Sequence[Any]) -> Sight:
+    """An entry from the rows of a look, one a line."""
+    held = [row for row in found if row[8] is not None]
+    lines = (rows.line_from(row[8:13]) for row in held)
+    return Sight(
+        rows.entry_from(request_id, found[0][3:8], lines), {row[8]: row[13] for row in held}
+    )
 
 
 def _expire(entry: Entry, now: float) -> Posting:

@@ -7,13 +7,14 @@ the database.
 """
 
 import asyncio
-import contextlib
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from helios.errors import StoreError
 from helios.stores.sql import engines, migrations
 from helios.stores.sql.faults import Cure, Fault, understand
+from helios.stores.sql.room import FileRoom, Room, ServerRoom
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -44,11 +46,47 @@ class Patience:
 PATIENCE = Patience()
 
 
-@dataclass(slots=True)
+class Group(Protocol):
+    """Work that is quicker done for several callers at once, in one transaction.
+
+    Attributes:
+        most: for how many.
+    """
+
+    most: int
+
+    def transact(self, connection: Connection, asked: Sequence[Any]) -> Sequence[Any]:
+        """Do it; an answer for each."""
+        ...
+
+    def committed(self, answers: Sequence[Any]) -> None:
+        """Hear that it is stored."""
+        ...
+
+
+class _Each:
+    """Work that is done for each by itself."""
+
+    most = 1
+
+    def transact(self, connection: Connection, asked: Sequence[Work[Any]]) -> Sequence[Any]:
+        return [work(connection) for work in asked]
+
+    def committed(self, answers: Sequence[Any]) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
-    work: Work[Any]
+    group: Group
+    asked: Any
     repeatable: bool
-    done: "Future[Any]" = field(default_factory=Future)
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[Any]"
+
+
+_Outcome = tuple[_Job, Any, BaseException | None]
+"""What became of a job: its answer, or its error."""
 
 
 class Database:
@@ -56,6 +94,7 @@ class Database:
 
     Attributes:
         url: the address without its password.
+        room: who waits until something is freed.
         locks_rows: whether transactions run side by side and must lock the rows they decide on.
     """
 
@@ -65,11 +104,19 @@ class Database:
         self._engine = engine
         self._patience = patience
         self._waiting: deque[_Job] = deque()
+        self._turn = threading.Lock()
+        self._drains = 0
+        self._each = _Each()
+        self.room: Room
         if self.locks_rows:
+            self.room = ServerRoom(engine)
+            self._most_drains = engines.POSTGRES_WRITERS
             self._writers = self._readers = ThreadPoolExecutor(
                 engines.POSTGRES_CONNECTIONS, "helios-sql"
             )
         else:
+            self._most_drains = engines.SQLITE_WRITERS
+            self.room = FileRoom(engine.url.database or "")
             self._writers = ThreadPoolExecutor(engines.SQLITE_WRITERS, "helios-sql-write")
             self._readers = ThreadPoolExecutor(engines.SQLITE_READERS, "helios-sql-read")
 
@@ -94,11 +141,25 @@ class Database:
             StoreError: the database cannot be used; nothing was stored, unless the connection
                 broke in the very commit, when nobody can know.
         """
-        job = _Job(work, repeatable)
-        self._waiting.append(job)
-        self._writers.submit(self._drain)
-        answer: T = await asyncio.shield(asyncio.wrap_future(job.done))
+        answer: T = await self._ask(self._each, work, repeatable=repeatable)
         return answer
+
+    async def write_together(self, group: Group, asked: Any) -> Any:
+        """The same for work that is done for several callers at once; it must be repeatable.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        return await self._ask(group, asked, repeatable=True)
+
+    async def listen(self) -> None:
+        """From now on let `room` hear of other processes.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._readers, self._persist, self.room.open)
 
     async def close(self) -> None:
         """Finish what was asked for and let go of every connection."""
@@ -106,6 +167,7 @@ class Database:
 
     def shut(self) -> None:
         """The same as `close`, for those without an event loop."""
+        self.room.close()
         self._writers.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
@@ -122,35 +184,58 @@ class Database:
         with self._engine.connect() as connection, engines.begin(connection):
             return work(connection)
 
-    def _drain(self) -> None:
-        most = 1 if self.locks_rows else COMMITTED_TOGETHER
-        batch: list[_Job] = []
-        with contextlib.suppress(IndexError):
-            while len(batch) < most:
-                batch.append(self._waiting.popleft())
-        if batch:
-            self._commit(batch)
+    async def _ask(self, group: Group, asked: Any, *, repeatable: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        job = _Job(group, asked, repeatable, loop, loop.create_future())
+        with self._turn:
+            self._waiting.append(job)
+            must_start = self._drains < self._most_drains
+            self._drains += must_start
+        if must_start:
+            self._writers.submit(self._drain)
+        return await job.done
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _drain(self) -> None:
+        while batch := self._next_batch():
+            outcomes = self._commit(batch)
+            for loop, found in groupby(outcomes, key=lambda outcome: outcome[0].loop):
+                _tell(loop, list(found))
+
+    def _next_batch(self) -> list[_Job]:
+        """What is committed together: anything on SQLite, else one group, which locks in order."""
+        batch: list[_Job] = []
+        with self._turn:
+            while self._waiting and self._may_join(self._waiting[0], batch):
+                batch.append(self._waiting.popleft())
+            self._drains -= not batch
+        return batch
+
+    def _may_join(self, job: _Job, batch: Sequence[_Job]) -> bool:
+        if not batch:
+            return True
+        if not self.locks_rows:
+            return len(batch) < COMMITTED_TOGETHER
+        return job.group is batch[0].group and len(batch) < job.group.most
+
+    def _commit(self, batch: Sequence[_Job]) -> list[_Outcome]:
         try:
             answers = self._persist(lambda: self._transact(batch))
         except BaseException as error:
             if len(batch) > 1 and not _concerns_all(error):
                 # One of them failed and took the others along: each gets its own transaction.
-                for job in batch:
-                    self._commit([job])
-                return
-            for job in batch:
-                job.done.set_exception(error)
-            return
-        for job, answer in zip(batch, answers, strict=True):
-            job.done.set_result(answer)
+                return [outcome for job in batch for outcome in self._commit([job])]
+            return [(job, None, error) for job in batch]
+        return [(job, answer, None) for job, answer in zip(batch, answers, strict=True)]
 
-    def _transact(self, batch: list[_Job]) -> list[Any]:
+    def _transact(self, batch: Sequence[_Job]) -> list[Any]:
+        runs = [(group, list(jobs)) for group, jobs in groupby(batch, key=lambda job: job.group)]
         with self._engine.connect() as connection:
             # Whatever goes wrong before the commit, closing the connection rolls back.
             transaction = engines.begin(connection, to_write=True)
-            answers = [job.work(connection) for job in batch]
+            answered = [
+                (group, group.transact(connection, [job.asked for job in jobs]))
+                for group, jobs in runs
+            ]
             try:
                 transaction.commit()
             except DBAPIError as error:
@@ -161,7 +246,9 @@ class Database:
                         next_step="Look whether it was stored before doing it again.",
                     ) from error
                 raise
-            return answers
+        for group, answers in answered:
+            group.committed(answers)
+        return [answer for _, answers in answered for answer in answers]
 
     def _persist(self, attempt: Callable[[], T]) -> T:
         """Try until it works, or until waiting longer is no help."""
@@ -189,6 +276,25 @@ class Database:
                 return delay if waited_s + delay <= self._patience.server_s else None
             case Cure.NONE:
                 return None
+
+
+def _tell(loop: asyncio.AbstractEventLoop, outcomes: list[_Outcome]) -> None:
+    """Wake all who wait in this loop with one call; nobody waits in a loop that is closed."""
+    try:
+        loop.call_soon_threadsafe(_resolve, outcomes)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def _resolve(outcomes: list[_Outcome]) -> None:
+    for job, answer, error in outcomes:
+        if job.done.done():
+            continue
+        if error:
+            job.done.set_exception(error)
+        else:
+            job.done.set_result(answer)
 
 
 def _concerns_all(error: BaseException) -> bool:

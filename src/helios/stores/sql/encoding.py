@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Dialect, Text, TypeDecorator
 
 _NUL_SHOWN = "\u2400"
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Words(TypeDecorator[str]):
@@ -27,7 +28,7 @@ class Words(TypeDecorator[str]):
 
 def to_json(value: Any) -> str:
     """JSON that people can read in the database; escaped only where UTF-8 cannot carry it."""
-    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    plain = _PLAIN.encode(value)
     try:
         plain.encode()
     except UnicodeEncodeError:

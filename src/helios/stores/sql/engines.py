@@ -13,6 +13,7 @@ from helios.stores.sql.encoding import to_json
 SQLITE_WRITERS = 1
 SQLITE_READERS = 3
 POSTGRES_CONNECTIONS = 8
+POSTGRES_WRITERS = 4
 
 _BUSY_TIMEOUT_S = 0.02
 """SQLite's own waiting starts with short naps that soon grow to 100 ms, which starves a process

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -17,14 +17,16 @@ from helios.domain.budget.ledger import (
     Request,
     admit,
     post,
+    record,
     take_over,
 )
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.units import Amounts
 from helios.errors import ReservationLost
 from helios.ports.clock import Clock
-from helios.stores.sql.books import Books
-from helios.stores.sql.database import Database
+from helios.stores.sql.books import Books, Wish
+from helios.stores.sql.database import COMMITTED_TOGETHER, Database
+from helios.stores.sql.room import Bell
 
 T = TypeVar("T")
 
@@ -46,6 +48,10 @@ _RELEASE: Commands = {
 _RELEASE_UNBILLED: Commands = {**_RELEASE, EntryState.SENT: Command.PROVE_UNBILLED}
 
 
+_Asked = tuple[Callable[[Books], Any], Wish | None]
+_Answer = tuple[Any, bool]
+
+
 class SqlLedger:
     """`ports.ledger.Ledger` on SQLite or PostgreSQL."""
 
@@ -53,6 +59,8 @@ class SqlLedger:
         """Keep the books in `database`, by its own clock unless another is given."""
         self._database = database
         self._clock = clock
+        self._callers = _Callers(self._books, database.room.ring, COMMITTED_TOGETHER)
+        self._loner = _Callers(self._books, database.room.ring, 1)
 
     async def reserve(self, request: Request, limits: Sequence[Limit]) -> Admission:
         """Hold the estimate on every limit, or say why not.
@@ -92,7 +100,7 @@ class SqlLedger:
             books.change((entry, "take-over", Posting(taken)))
             return taken
 
-        return _ours(await self._write(take))
+        return _ours(await self._write(take, Wish(request_id)))
 
     async def settle(self, request_id: str, fence: int, actual: Amounts) -> Entry:
         """Charge what the provider reported and free the rest; repeating it changes nothing.
@@ -102,6 +110,19 @@ class SqlLedger:
                 that has closed.
         """
         return await self._command(request_id, _SETTLE, fence, actual)
+
+    async def record(self, request: Request, limits: Sequence[Limit]) -> Entry:
+        """Book what was spent without having been asked for, once: beyond the room as a breach."""
+
+        def book(books: Books) -> Entry:
+            known = books.look(request.request_id).entry
+            if known is not None:
+                return known
+            accounts = books.accounts(books.frames(limits, to_use=True), lock=True)
+            done = record(request, tuple(own.balance for own in accounts.values()))
+            return books.enter(done, accounts, "record")
+
+        return await self._write(book, Wish(request.request_id, tuple(limits)))
 
     async def release(self, request_id: str, fence: int, *, unbilled: bool = False) -> Entry:
         """Free a hold that was never sent, or, with `unbilled`, one proved to cost nothing.
@@ -132,7 +153,7 @@ class SqlLedger:
             books.change((entry, "charge-unknown", replace(done, entry=closed)))
             return closed
 
-        return _ours(await self._write(charge))
+        return _ours(await self._write(charge, Wish(request_id)))
 
     async def sweep(self) -> tuple[Entry, ...]:
         """Close every entry whose lease is over; what was closed."""
@@ -142,7 +163,7 @@ class SqlLedger:
             return books.close_expired(SWEPT_TOGETHER)
 
         closed: list[Entry] = []
-        while batch := await self._write(sweep):
+        while batch := await self._write_alone(sweep):
             closed += batch
         return tuple(closed)
 
@@ -175,13 +196,72 @@ class SqlLedger:
             books.rests_on_time()
             return books.read_time()
 
-        return await self._write(tell)
+        return await self._write_alone(tell)
+
+    async def version(self) -> int:
+        """A number that grows whenever somebody settles, releases or closes an entry.
+
+        Take it before asking for room, to wait for what happens after.
+        """
+        if self._database.locks_rows:
+            await self._database.listen()
+            return self._database.room.rung
+        return await self._read(lambda books: books.newest_event())
+
+    async def wait_for_room(self, timeout_s: float, since: int) -> bool:
+        """Wait until somebody, in whatever process, settles, releases or closes an entry.
+
+        Args:
+            timeout_s: how long at most, by the ledger's clock.
+            since: the `version` from which on it counts.
+
+        Returns:
+            False after the timeout. True also when a lease is over, so that who asks again
+            closes its entry.
+        """
+        until = self._monotonic() + timeout_s
+        while True:
+            with self._database.room.waiting() as bell:
+                if await self._has_freed(since):
+                    return True
+                lease_s = await self._read(lambda books: books.next_lease_ends_in_s())
+                left_s = until - self._monotonic()
+                if min(left_s, lease_s) > 0:
+                    await self._either(bell, min(left_s, lease_s))
+                if bell.done():
+                    if bell.result():
+                        return True
+                    continue
+            return lease_s < left_s
+
+    async def _has_freed(self, since: int) -> bool:
+        if self._database.locks_rows:
+            # Events are not committed in the order of their numbers.
+            return self._database.room.rung != since
+        return await self._read(lambda books: books.has_freed(since))
+
+    async def _either(self, bell: Bell, seconds: float) -> None:
+        sleep = self._clock.sleep if self._clock else asyncio.sleep
+        timer = asyncio.ensure_future(sleep(seconds))
+        try:
+            both: set[asyncio.Future[Any]] = {bell, timer}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+
+    def _monotonic(self) -> float:
+        return self._clock.monotonic() if self._clock else asyncio.get_running_loop().time()
 
     async def _reserve(self, request: Request, limits: Sequence[Limit]) -> tuple[Admission, bool]:
         """The answer, and whether it is a new entry."""
-        answer = await self._write(lambda books: _reserve(books, request, limits, sweep=False))
+        wish = Wish(request.request_id, tuple(limits))
+        answer = await self._write(
+            lambda books: _reserve(books, request, wish.limits, sweep=False), wish
+        )
         while answer is None:
-            answer = await self._write(lambda books: _reserve(books, request, limits, sweep=True))
+            answer = await self._write_alone(
+                lambda books: _reserve(books, request, wish.limits, sweep=True)
+            )
         return answer
 
     async def _command(
@@ -204,22 +284,54 @@ class SqlLedger:
             books.change((entry, command.value, done))
             return done.entry
 
-        return _ours(await self._write(act))
+        return _ours(await self._write(act, Wish(request_id)))
 
-    async def _write(self, work: Callable[[Books], T]) -> T:
-        def transaction(connection: Connection) -> T:
-            books = self._books(connection)
-            answer = work(books)
-            books.keep_time()
-            return answer
+    async def _write(self, work: Callable[[Books], T], wish: Wish) -> T:
+        """Together with what others want at the same moment."""
+        answer: T = (await self._database.write_together(self._callers, (work, wish)))[0]
+        return answer
 
-        return await self._database.write(transaction)
+    async def _write_alone(self, work: Callable[[Books], T]) -> T:
+        """In a transaction of its own, for work that locks what it cannot name beforehand."""
+        answer: T = (await self._database.write_together(self._loner, (work, None)))[0]
+        return answer
 
     async def _read(self, work: Callable[[Books], T]) -> T:
         return await self._database.read(lambda connection: work(self._books(connection)))
 
     def _books(self, connection: Connection) -> Books:
-        return Books(connection, self._clock, locks_rows=self._database.locks_rows)
+        return Books(
+            connection,
+            self._clock,
+            locks_rows=self._database.locks_rows,
+            sender=self._database.room.sender,
+        )
+
+
+class _Callers:
+    """Those who write to the ledger in one transaction; each is answered in turn.
+
+    An answer comes with whether somebody's work in that transaction may have made room.
+    """
+
+    def __init__(
+        self, open_books: Callable[[Connection], Books], ring: Callable[[], None], most: int
+    ) -> None:
+        self._open_books = open_books
+        self._ring = ring
+        self.most = most
+
+    def transact(self, connection: Connection, asked: Sequence[_Asked]) -> Sequence[_Answer]:
+        books = self._open_books(connection)
+        books.prepare([wish for _, wish in asked if wish])
+        answers = [work(books) for work, _ in asked]
+        books.write()
+        books.keep_time()
+        return [(answer, books.freed) for answer in answers]
+
+    def committed(self, answers: Sequence[_Answer]) -> None:
+        if any(freed for _, freed in answers):
+            self._ring()
 
 
 def _reserve(

@@ -1,6 +1,6 @@
 """The ledger's values as rows, and back. A window that never closes has no closing time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from helios.domain.budget.ledger import Delta, Entry, EntryState, Line
@@ -8,8 +8,12 @@ from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.units import Unit
 from helios.domain.budget.window import NEVER, Forever, OpensOnUse, Window
 from helios.domain.pricing import Tier
+from helios.stores.sql.encoding import to_json
 
 Row = dict[str, Any]
+
+Move = tuple[int, int, int, int | None]
+"""What is added to held, spent and breach, and the cap from now on if it changes."""
 
 
 def closing(stored: float | None) -> float:
@@ -42,37 +46,26 @@ def balance_row(balance: Balance) -> Row:
     }
 
 
-def hold_row(line: Line, balance: Balance) -> Row:
-    """What a new line adds to the books as they stand.
+def cap_to_keep(balance: Balance) -> int:
+    """The cap under which books are kept from a new hold on.
 
-    The stored cap follows the limit's, but not below what is booked already, which a lowered
-    limit cannot undo.
+    It follows the limit's, but not below what is booked already, which a lowered limit cannot
+    undo.
     """
+    return max(balance.limit.cap, balance.spent + balance.held - balance.breach)
+
+
+def move_row(key: str, opened_at: float, move: Move) -> Row:
+    """A change to one limit's books."""
+    held, spent, breach, cap = move
     return {
-        "key": line.limit_key,
-        "opened": line.opened_at,
-        "more_held": line.estimate,
-        "new_cap": max(balance.limit.cap, balance.spent + balance.held - balance.breach),
+        "key": key,
+        "opened": opened_at,
+        "more_held": held,
+        "more_spent": spent,
+        "more_breach": breach,
+        "new_cap": cap,
     }
-
-
-def move_rows(deltas: Iterable[Delta]) -> list[Row]:
-    """The sum of changes to each limit's books, in the order in which rows are locked."""
-    sums: dict[tuple[str, float], list[int]] = {}
-    for delta in deltas:
-        total = sums.setdefault((delta.limit_key, delta.opened_at), [0, 0, 0])
-        for n, more in enumerate((delta.held, delta.spent, delta.breach)):
-            total[n] += more
-    return [
-        {
-            "key": key,
-            "opened": opened_at,
-            "more_held": held,
-            "more_spent": spent,
-            "more_breach": breach,
-        }
-        for (key, opened_at), (held, spent, breach) in sorted(sums.items())
-    ]
 
 
 def entry_row(entry: Entry) -> Row:
@@ -124,13 +117,9 @@ def line_from(columns: Sequence[Any]) -> Line:
     return Line(key, opened_at, closing(closes_at), estimate, charged)
 
 
-def charge_rows(before: Entry, after: Entry) -> list[Row]:
-    """The lines whose charge changed, to update."""
-    return [
-        {"id": after.request_id, "key": new.limit_key, "charged": new.charged}
-        for old, new in zip(before.lines, after.lines, strict=True)
-        if old.charged != new.charged
-    ]
+def charge_row(request_id: str, limit_key: str, charged: int) -> Row:
+    """A line whose charge changed, to update."""
+    return {"id": request_id, "key": limit_key, "charged": charged}
 
 
 def event_row(
@@ -144,24 +133,19 @@ def event_row(
         "from_state": before,
         "to_state": entry.state.value,
         "fence": entry.fence,
-        "deltas": [_delta(delta) for delta in deltas],
+        "deltas": to_json([_delta(delta) for delta in deltas]),
     }
 
 
-def past_balance(row: Mapping[str, Any]) -> Balance:
+def past_balance(columns: Sequence[Any]) -> Balance:
     """Books as they were kept; of the limit only what was booked is known, not its rule."""
-    opened_at, closes_at = row["opened_at"], closing(row["closes_at"])
-    rule = Forever() if closes_at == NEVER else OpensOnUse(closes_at - opened_at)
+    key, opened_at, window_key, label, unit, cap, spent, held, breach, closes_at = columns
+    window = Window(opened_at, closing(closes_at))
+    rule = Forever() if closes_at is None else OpensOnUse(closes_at - opened_at)
     limit = Limit(
-        key=row["limit_key"],
-        unit=Unit(row["unit"]),
-        cap=row["cap"],
-        window=rule,
-        window_key=row["window_key"],
-        label=row["label"],
+        key=key, unit=Unit(unit), cap=cap, window=rule, window_key=window_key, label=label
     )
-    window = Window(opened_at, closes_at)
-    return Balance(limit, window, row["spent"], row["held"], row["breach"])
+    return Balance(limit, window, spent, held, breach)
 
 
 def _column(closes_at: float) -> float | None:

@@ -1,9 +1,11 @@
 """The ledger's statements, built once. Those that depend on a number of keys are kept by number."""
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Double,
     Select,
@@ -14,7 +16,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -29,6 +30,10 @@ from helios.stores.sql.schema import (
     ledger_lines,
     ledger_windows,
 )
+
+T = TypeVar("T")
+
+ASKED_TOGETHER = 64
 
 
 class DatabaseTime(FunctionElement[float]):
@@ -53,40 +58,6 @@ _windows, _balances = ledger_windows.c, ledger_balances.c
 
 TIME = select(_clock.latest, DatabaseTime())
 
-LOOK = (
-    select(
-        _clock.latest,
-        DatabaseTime(),
-        _entries.state,
-        _entries.fence,
-        _entries.lease_until,
-        _entries.tier,
-        _entries.reason,
-        _lines.limit_key,
-        _lines.opened_at,
-        _lines.closes_at,
-        _lines.estimate,
-        _lines.charged,
-        _balances.unit,
-    )
-    .select_from(
-        ledger_clock.outerjoin(ledger_entries, _entries.request_id == bindparam("request_id"))
-        .outerjoin(ledger_lines, _lines.request_id == _entries.request_id)
-        .outerjoin(
-            ledger_balances,
-            and_(_balances.limit_key == _lines.limit_key, _balances.opened_at == _lines.opened_at),
-        )
-    )
-    .order_by(_lines.limit_key)
-)
-"""The time, and one entry with its lines: a row a line, at least one."""
-
-LOCK_ENTRY = (
-    select(_entries.fence)
-    .where(_entries.request_id == bindparam("request_id"))
-    .with_for_update(key_share=True)
-)
-
 IS_ANY_EXPIRED = select(
     select(_entries.fence).where(OPEN, _entries.lease_until <= bindparam("now")).exists()
 )
@@ -107,23 +78,34 @@ EXPIRED = (
 )
 """Entries that another transaction is closing are left to it."""
 
-LINES = (
-    select(ledger_lines)
-    .where(_lines.request_id.in_(bindparam("request_ids", expanding=True)))
-    .order_by(_lines.request_id, _lines.limit_key)
-)
-
-LOCK_BALANCES = (
-    select(_balances.held)
-    .where(
-        tuple_(_balances.limit_key, _balances.opened_at).in_(bindparam("places", expanding=True))
-    )
-    .order_by(_balances.limit_key, _balances.opened_at)
-    .with_for_update(key_share=True)
-)
-
-LOCK_WINDOWS = text("SELECT pg_advisory_xact_lock(:number)").bindparams(number=0x48454C57494E)
+LOCK_WINDOWS = text(f"SELECT pg_advisory_xact_lock({0x48454C57494E})")
 """Held by who opens a window, so that two do not open the same one at different times."""
+
+CHANNEL = "helios_room"
+
+TELL = text(f"SELECT pg_notify('{CHANNEL}', :sender)")
+"""Told to those who listen when the transaction is committed."""
+
+NEWEST_EVENT = text("SELECT coalesce(max(seq), 0) FROM ledger_events")
+
+HAS_FREED = text(
+    "SELECT EXISTS (SELECT 1 FROM ledger_events WHERE seq > :since"
+    " AND to_state IN ('settled', 'released', 'charged-estimate'))"
+)
+"""Only for SQLite, where events are numbered in the order in which they are committed."""
+
+NEWS_ON_SQLITE = (
+    "SELECT (SELECT coalesce(max(seq), 0) FROM ledger_events), ?1 >= 0 AND EXISTS ("
+    "SELECT 1 FROM ledger_events WHERE seq > ?1"
+    " AND to_state IN ('settled', 'released', 'charged-estimate'))"
+)
+"""The newest event, and whether one after a given one made room."""
+
+NEXT_LEASE_END = select(
+    _clock.latest,
+    DatabaseTime(),
+    select(func.min(_entries.lease_until)).where(OPEN).scalar_subquery(),
+)
 
 HISTORY = (
     select(
@@ -175,12 +157,6 @@ _THIS_BALANCE = and_(
     _balances.limit_key == bindparam("key"), _balances.opened_at == bindparam("opened")
 )
 
-HOLD = (
-    update(ledger_balances)
-    .where(_THIS_BALANCE)
-    .values(held=_balances.held + bindparam("more_held"), cap=bindparam("new_cap"))
-)
-
 MOVE = (
     update(ledger_balances)
     .where(_THIS_BALANCE)
@@ -188,8 +164,85 @@ MOVE = (
         held=_balances.held + bindparam("more_held"),
         spent=_balances.spent + bindparam("more_spent"),
         breach=_balances.breach + bindparam("more_breach"),
+        cap=func.coalesce(bindparam("new_cap", type_=BigInteger), _balances.cap),
     )
 )
+
+
+def batches(keys: Iterable[T]) -> Iterator[list[T]]:
+    """The keys in order, a few at a time.
+
+    The last one is repeated up to a power of two, so that there are few different statements.
+    """
+    left = list(keys)
+    while left:
+        batch, left = left[:ASKED_TOGETHER], left[ASKED_TOGETHER:]
+        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+        yield batch + batch[-1:] * missing
+
+
+def _numbered(name: str, count: int) -> list[BindParameter[Any]]:
+    return [bindparam(f"{name}{n}") for n in range(count)]
+
+
+@lru_cache(maxsize=64)
+def look(count: int) -> Select[Any]:
+    """The time, and `count` entries (bound as r0, r1, ...) with their lines.
+
+    A row a line, at least one.
+    """
+    asked = _entries.request_id.in_(_numbered("r", count))
+    return (
+        select(
+            _clock.latest,
+            DatabaseTime(),
+            _entries.request_id,
+            _entries.state,
+            _entries.fence,
+            _entries.lease_until,
+            _entries.tier,
+            _entries.reason,
+            _lines.limit_key,
+            _lines.opened_at,
+            _lines.closes_at,
+            _lines.estimate,
+            _lines.charged,
+            _balances.unit,
+        )
+        .select_from(
+            ledger_clock.outerjoin(ledger_entries, asked)
+            .outerjoin(ledger_lines, _lines.request_id == _entries.request_id)
+            .outerjoin(
+                ledger_balances,
+                and_(
+                    _balances.limit_key == _lines.limit_key,
+                    _balances.opened_at == _lines.opened_at,
+                ),
+            )
+        )
+        .order_by(_lines.request_id, _lines.limit_key)
+    )
+
+
+@lru_cache(maxsize=64)
+def lock_entries(count: int) -> Select[Any]:
+    """Keep others from changing `count` entries, bound as r0, r1, ..."""
+    return (
+        select(_entries.fence)
+        .where(_entries.request_id.in_(_numbered("r", count)))
+        .order_by(_entries.request_id)
+        .with_for_update(key_share=True)
+    )
+
+
+@lru_cache(maxsize=64)
+def lines(count: int) -> Select[Any]:
+    """The lines of `count` entries, bound as r0, r1, ..."""
+    return (
+        select(ledger_lines)
+        .where(_lines.request_id.in_(_numbered("r", count)))
+        .order_by(_lines.request_id, _lines.limit_key)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -201,9 +254,8 @@ def newest_windows(count: int) -> Select[Any]:
         .where(older.c.window_key == _windows.window_key)
         .scalar_subquery()
     )
-    keys: list[BindParameter[str]] = [bindparam(f"k{n}") for n in range(count)]
     return select(_windows.window_key, _windows.opened_at, _windows.closes_at).where(
-        _windows.window_key.in_(keys), _windows.opened_at == newest
+        _windows.window_key.in_(_numbered("k", count)), _windows.opened_at == newest
     )
 
 
@@ -214,9 +266,13 @@ def balances(count: int, *, lock: bool) -> Select[Any]:
         and_(_balances.limit_key == bindparam(f"k{n}"), _balances.opened_at == bindparam(f"o{n}"))
         for n in range(count)
     ]
-    found = select(_balances.limit_key, _balances.spent, _balances.held, _balances.breach).where(
-        or_(*places)
-    )
+    found = select(
+        _balances.limit_key,
+        _balances.opened_at,
+        _balances.spent,
+        _balances.held,
+        _balances.breach,
+    ).where(or_(*places))
     if not lock:
         return found
     return found.order_by(_balances.limit_key, _balances.opened_at).with_for_update(key_share=True)

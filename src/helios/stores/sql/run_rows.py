@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from helios.domain.budget.spend import Spend
 from helios.domain.ids import ProjectId, RequestId, RunId, TaskId
 from helios.domain.usage import Usage
 from helios.domain.workflow.states import RunState, TaskState
@@ -189,6 +190,8 @@ def call_row(call: CallRecord) -> dict[str, Any]:
         "started_at": call.started_at,
         "finished_at": call.finished_at,
         "reply": call.reply,
+        "agent": call.agent,
+        "account": call.account,
     }
 
 
@@ -213,6 +216,26 @@ def call_from(row: Row) -> CallRecord:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         reply=row["reply"],
+        agent=row["agent"],
+        account=row["account"],
+    )
+
+
+def spend_of(call: CallRecord, project: ProjectId) -> Spend:
+    """What a call of a run of this project spent."""
+    return Spend(
+        request_id=call.request,
+        at=call.finished_at,
+        model=call.model,
+        tier=call.tier,
+        usage=call.usage,
+        cost_microusd=call.cost_microusd,
+        simulated=call.simulated,
+        source="run",
+        account=call.account,
+        project=project,
+        task=call.task,
+        agent=call.agent,
     )
 
 

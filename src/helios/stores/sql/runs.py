@@ -18,6 +18,7 @@ from helios.stores.sql import run_rows as rows
 from helios.stores.sql.database import Database
 from helios.stores.sql.journal import Journal, find_task
 from helios.stores.sql.schema import attempts, calls, run_events, runs, tasks
+from helios.stores.sql.spending import add_spend
 
 T = TypeVar("T")
 
@@ -173,7 +174,7 @@ class SqlRunStore:
         return await self._all(found, rows.attempt_from)
 
     async def save_call(self, call: CallRecord) -> None:
-        """Store a call once; a repeat changes nothing.
+        """Store a call and what it spent, once and in one commit; a repeat changes nothing.
 
         Raises:
             ConflictError: there is no such task.
@@ -185,6 +186,9 @@ class SqlRunStore:
             this = select(calls.c.seq).where(calls.c.request == call.request)
             if journal.connection.execute(this).first() is None:
                 journal.connection.execute(insert(calls), rows.call_row(call))
+                of_run = select(runs.c.project).where(runs.c.id == call.run)
+                project = ProjectId(journal.connection.execute(of_run).scalar_one())
+                add_spend(journal.connection, rows.spend_of(call, project))
                 journal.note(call.run, "call", _call_event(call), call.task)
 
         await self._write(save)

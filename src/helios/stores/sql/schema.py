@@ -36,6 +36,9 @@ metadata = MetaData(
 )
 
 Key = Text().with_variant(Text(collation="C"), "postgresql")
+Name = Words().with_variant(Words(collation="C"), "postgresql")
+"""A key that comes from outside: spending must not be lost for an odd name."""
+
 Counter = BigInteger().with_variant(Integer, "sqlite")
 """Numbers itself: SQLite does so only for INTEGER."""
 
@@ -192,6 +195,8 @@ calls = Table(
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double, nullable=False),
     Column("reply", Text, nullable=False),
+    Column("agent", Words, nullable=False, server_default=""),
+    Column("account", Words, nullable=False, server_default=""),
     ForeignKeyConstraint(["run", "task"], ["tasks.run", "tasks.id"]),
     UniqueConstraint("request"),
     Index(None, "run", "seq"),
@@ -207,4 +212,66 @@ run_events = Table(
     Column("at", Double, nullable=False),
     Column("data", JSON, nullable=False),
     Index(None, "run", "seq"),
+)
+
+budget_limits = Table(
+    "budget_limits",
+    metadata,
+    Column("account", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("cap", BigInteger, nullable=False),
+    Column("window_rule", JSON, nullable=False),
+    Column("strong_only", Boolean, nullable=False),
+    Column("zoned", Boolean, nullable=False),
+    Column("thresholds", JSON, nullable=False),
+)
+
+budget_throttle = Table(
+    "budget_throttle",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("level", Text, nullable=False),
+    Column("set_at", Double, nullable=False),
+    Column("until", Double),
+    Column("reason", Words, nullable=False),
+    Column("set_by", Words, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+budget_signals = Table(
+    "budget_signals",
+    metadata,
+    Column("window_name", Name, primary_key=True),
+    Column("at", Double, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("used", Double, nullable=False),
+    Column("resets_at", Double),
+    Column("status", Words, nullable=False),
+    Column("overage", Boolean, nullable=False),
+)
+
+spends = Table(
+    "spends",
+    metadata,
+    Column("seq", Counter, primary_key=True),
+    Column("request_id", Name, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("model", Name, nullable=False),
+    Column("tier", Name, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cost_microusd", BigInteger, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("account", Name, nullable=False),
+    Column("project", Name, nullable=False),
+    Column("task", Name, nullable=False),
+    Column("agent", Name, nullable=False),
+    UniqueConstraint("request_id"),
+    Index(None, "simulated", "at"),
+    Index(None, "agent", "model", "simulated", "at"),
 )

@@ -82,6 +82,21 @@ class AdmissionChecks(LedgerSuite):
             assert (balance.spent, balance.held, balance.breach) == (130, 0, 30)
             assert not (await ledger.reserve(wish("two", 1), [limit()])).granted
 
+    async def check_2_what_nobody_asked_for_is_booked_once(self) -> None:
+        """In full, beyond the room as a breach, which then leaves no room."""
+        limits = [limit(), limit("team/tokens", 500, window_key="team")]
+        async with self._open(self._clock) as ledger:
+            await spend(ledger, "first", estimate=70, actual=70, limits=limits)
+            entry = await ledger.record(wish("late", 50), limits)
+            assert entry.state is EntryState.SETTLED
+            assert await ledger.record(wish("late", 50), limits) == entry
+            assert await ledger.entry("late") == entry
+            assert books(await ledger.balances(limits)) == [(120, 0, 20), (120, 0, 0)]
+            assert not (await ledger.reserve(wish("next", 1), limits)).granted
+            late = [ledger.record(wish(f"r{n}"), limits) for n in range(20)]
+            await asyncio.gather(*late)
+            assert books(await ledger.balances(limits)) == [(320, 0, 220), (320, 0, 0)]
+
     async def check_2_a_changed_cap_counts_at_once(self) -> None:
         """A lower cap refuses, though more is booked already; a higher one gives room."""
         async with self._open(self._clock) as ledger:
