@@ -4,10 +4,11 @@ SANDBOX ?= auto
 VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+BENCHES := rules ledger forecast status_http mirror
 PROJECT ?= examples/bugfix/helios.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast bench lock clean
+.PHONY: help run test check fast bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,7 +42,11 @@ check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute
 	@$(BIN)/python -m pytest -q -m "not slow and not postgres and not sandbox" -n 2 tests
 
 bench: $(VENV)/.test  ## measure the hot paths, as ratios to a baseline of the same run
-	@$(BIN)/python benchmarks/run.py
+	@for part in $(BENCHES); do echo "== $$part"; $(BIN)/python benchmarks/$$part.py || exit 1; done
+
+soak: $(VENV)/.test  ## kill it 1,000 times and search long for an overrun, ten minutes
+	@tools/install-packages postgresql
+	@$(BIN)/python tools/soak.py
 
 lock: $(VENV)/.test  ## renew the hash-checked pins
 	@tools/lock $(BIN)

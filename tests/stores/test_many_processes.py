@@ -1,4 +1,4 @@
-"""One budget, many processes: never overrun, used up, and nobody refused who would have fitted."""
+"""Several processes on one database: opened at once, and killed in the middle of spending."""
 
 import asyncio
 import json
@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from helios.stores.sql.database import open_database
 from helios.stores.sql.ledger import SqlLedger
 from helios.testing.clock import MovableClock
 
 Caller = Callable[..., subprocess.Popen[str]]
-
-PROCESSES = 4
-CAP = 2000
 
 
 def run_together(processes: list[subprocess.Popen[str]]) -> list[Any]:
@@ -39,64 +35,33 @@ def run_together(processes: list[subprocess.Popen[str]]) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_four_processes_share_a_budget_exactly(
-    store_url: str, caller: Caller, books_check: Callable[[str], Any]
-) -> None:
-    billed = run_together([caller("spend", store_url, f"p{n}", CAP) for n in range(PROCESSES)])
-    check = books_check(store_url)
-    tables = check.check()
-    (tokens,) = [b for b in tables["ledger_balances"] if b["limit_key"] == "plan/tokens"]
-    assert sum(billed) == tokens["spent"] <= CAP
-    assert tokens["held"] == tokens["breach"] == 0
-    assert tokens["spent"] >= 0.99 * CAP
-    assert len(tables["ledger_windows"]) == 2, "the first uses at once opened one window each"
-    refusals = check.denials("plan/tokens")
-    assert len(refusals) >= PROCESSES, "somebody must have been refused at the end"
-    for request_id, taken in refusals:
-        wanted = int(request_id.rpartition(":")[2])
-        assert taken + wanted > CAP, f"{request_id} was refused although it fitted"
-
-
-@pytest.mark.slow
-def test_looking_before_adding_overruns(store_url: str, caller: Caller) -> None:
-    """The control: the same callers without a ledger."""
-    database = open_database(store_url)
-    with database._engine.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS naive"))
-        connection.execute(text("CREATE TABLE naive (spent BIGINT)"))
-        connection.execute(text("INSERT INTO naive VALUES (0)"))
-    database.shut()
-    started = [caller("spend-naively", store_url, f"p{n}", CAP) for n in range(PROCESSES)]
-    assert sum(run_together(started)) > 1.02 * CAP
-
-
-@pytest.mark.slow
 def test_two_processes_open_a_new_database_at_once(empty_url: str, caller: Caller) -> None:
     for _ in range(2):
         assert run_together([caller("open", empty_url) for _ in range(4)]) == ["open"] * 4
 
 
 @pytest.mark.slow
+@pytest.mark.postgres
 def test_the_books_balance_after_kill_9(
-    store_url: str, caller: Caller, books_check: Callable[[str], Any], tmp_path: Path
+    postgres_store_url: str, caller: Caller, books_check: Callable[[str], Any], tmp_path: Path
 ) -> None:
     chance, log = random.Random(11), tmp_path / "provider.log"
     for round_ in range(5):
-        killed = [caller("spend-until-killed", store_url, f"k{round_}.{n}", log) for n in (0, 1)]
+        killed = [caller("spend", postgres_store_url, f"k{round_}.{n}", log) for n in (0, 1)]
         for process in killed:
             assert process.stdout.readline() == "ready\n"
             process.stdin.write("go\n")
             process.stdin.flush()
         for process in killed:
-            assert process.stdout.readline() == "spending\n"
+            assert process.stdout.readline() == "spending\n", process.stderr.read()
         for process in killed:
             time.sleep(chance.uniform(0.0, 0.15))
             process.kill()
             process.wait()
-    check = books_check(store_url)
+    check = books_check(postgres_store_url)
     is_open = {e["request_id"] for e in check.check()["ledger_entries"] if not is_final(e)}
     assert is_open, "nobody was killed in the middle of a call"
-    assert asyncio.run(sweep_after_the_leases(store_url)) == is_open
+    assert asyncio.run(sweep_after_the_leases(postgres_store_url)) == is_open
     tables = check.check()
     assert all(is_final(entry) for entry in tables["ledger_entries"])
     billed = dict(line.split() for line in log.read_text().splitlines())

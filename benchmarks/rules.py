@@ -1,10 +1,10 @@
-"""Measure the hot paths. Each figure is a ratio to a baseline of the same run, so that it means the
-same on a slow machine as on a fast one. `make bench` prints the table; `--json` prints data."""
+"""Measure scheduling, `check` and starting, each against a baseline of the same run.
 
-import asyncio
+`--json` prints data.
+"""
+
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,17 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from helios.domain.budget.ledger import Request
-from helios.domain.budget.limit import Limit
-from helios.domain.budget.units import Unit
-from helios.domain.budget.window import OpensOnUse
 from helios.domain.ids import TaskId
-from helios.domain.pricing import Tier
 from helios.domain.workflow.graph import Graph, build_graph
 from helios.domain.workflow.readiness import Readiness
 from helios.services.projects import load_project
-from helios.stores.open import Stores, open_stores
-from helios.telemetry.system_clock import SystemClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,45 +79,6 @@ def checking(folder: Path) -> Result:
                   ours / bare, "under 300 ms")  # fmt: skip
 
 
-def ledger(folder: Path, callers: int = 16, each: int = 40) -> Result:
-    """reserve + mark sent + settle by concurrent callers, against raw durable commits."""
-    limit = Limit("l", Unit.MESSAGES, 10**9, OpensOnUse(18_000.0), "w", "l")
-    amount = {Unit.MESSAGES: 1}
-
-    async def one(stores: Stores, name: str) -> None:
-        for n in range(each):
-            admission = await stores.ledger.reserve(
-                Request(f"{name}-{n}", Tier.STANDARD, amount), [limit]
-            )
-            entry = admission.entry
-            assert entry is not None
-            await stores.ledger.mark_sent(entry.request_id, entry.fence)
-            await stores.ledger.settle(entry.request_id, entry.fence, amount)
-
-    async def go() -> float:
-        stores = open_stores(f"sqlite:///{folder / 'ledger.db'}", SystemClock())
-        try:
-            start = time.perf_counter()
-            await asyncio.gather(*(one(stores, f"c{c}") for c in range(callers)))
-            return time.perf_counter() - start
-        finally:
-            await stores.close()
-
-    def raw() -> None:
-        connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
-        connection.executescript("pragma journal_mode=wal; pragma synchronous=full;"
-                                 "create table if not exists t(x)")  # fmt: skip
-        for n in range(500):
-            connection.execute("insert into t values (?)", (n,))
-        connection.close()
-
-    rate = callers * each / asyncio.run(go())
-    commits = 500 / best(raw, 1)
-    rate_text, bare_text = f"{rate:,.0f}/s", f"raw commits {commits:,.0f}/s"
-    name = "calls through the ledger (SQLite)"
-    return Result(name, rate_text, bare_text, rate / commits, "above 0.3")
-
-
 def starting() -> Result:
     """`helios --version` against a bare interpreter."""
 
@@ -141,7 +95,7 @@ def main() -> None:
     """Run all and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        results = [scheduling(), checking(folder), ledger(folder), starting()]
+        results = [scheduling(), checking(folder), starting()]
     if "--json" in sys.argv:
         print(json.dumps([asdict(result) for result in results], indent=2))
         return
