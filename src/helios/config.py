@@ -4,7 +4,9 @@ Precedence, highest first: flag, environment `HELIOS_*`, project file, user file
 project file says nothing about settings yet, only about its own tasks and budget.
 """
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,7 +18,7 @@ from platformdirs import user_config_path, user_data_path
 
 from helios.errors import UsageError
 
-SECRETS = frozenset({"api_key"})
+SECRETS = frozenset({"api_key", "redis"})
 ENVIRONMENT_ALIASES: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "api_key",
     "ANTHROPIC_BASE_URL": "base_url",
@@ -32,10 +34,13 @@ class Settings:
     database: URL of the ledger and the record of runs; empty means SQLite under `home`.
     plan: the named plan whose windows bound all work.
     plan_messages: the plan's messages per window, where it differs from the preset's; 0 keeps it.
+    plan_only: never spill into paid overage, where the provider says that it has begun.
     human_reserve: the share of each of the plan's windows that agents leave alone, 0 to 1.
     sandbox: strict | direct | auto.
     provider: anthropic | simulator | a plug-in's name; empty means by the key at hand.
     api_key, base_url: the Anthropic key and endpoint.
+    redis: URL of a Redis that mirrors the budget's status; empty means none.
+    redis_ca: a file with the authority that signed its certificate, for rediss:// URLs.
     prices: a price file laid over the packaged one.
     simulator_speed: the simulator's delays are multiplied by this; 0 answers at once.
     log_level: debug | info | warning | error.
@@ -47,11 +52,14 @@ class Settings:
     plan: str = "max-classic"
     plan_messages: int = 0
     human_reserve: float = 0.0
+    plan_only: bool = True
     sandbox: str = "auto"
     provider: str = ""
     api_key: str = ""
     base_url: str = ""
     prices: str = ""
+    redis: str = ""
+    redis_ca: str = ""
     simulator_speed: float = 1.0
     log_level: str = "info"
     no_color: str = ""
@@ -89,7 +97,7 @@ def load_settings(
         UsageError: an unknown key or a value of the wrong kind, with its source.
     """
     env = dict(os.environ) if environment is None else dict(environment)
-    user_file = Path(env.get("HELIOS_CONFIG") or user_config_path("helios") / "config.toml")
+    user_file = _user_file(env)
     values: dict[str, Any] = {"home": user_data_path("helios")}
     sources = dict.fromkeys(setting_names(), "default")
     layers = (
@@ -102,6 +110,38 @@ def load_settings(
             values[name] = _typed(name, value, source)
             sources[name] = source
     return Settings(**values, sources=sources)
+
+
+def save_setting(
+    name: str, value: float | str, environment: Mapping[str, str] | None = None
+) -> Path:
+    """Write one setting to the user's file, the rest as it was; the file.
+
+    Raises:
+        UsageError: the value does not fit, or the file cannot be written.
+    """
+    env = dict(os.environ) if environment is None else dict(environment)
+    path = _user_file(env)
+    written = json.dumps(_typed(name, value, "user file"), ensure_ascii=False)
+    kept = [line for line in _lines_of(path) if not re.match(rf"\s*{name}\s*=", line)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text("\n".join([*kept, f"{name} = {written}", ""]), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", next_step="Make it writable.") from error
+    return path
+
+
+def _user_file(env: Mapping[str, str]) -> Path:
+    return Path(env.get("HELIOS_CONFIG") or user_config_path("helios") / "config.toml")
+
+
+def _lines_of(path: Path) -> list[str]:
+    """The lines of a settings file that can be read, so that nothing unreadable is overwritten."""
+    _from_user_file(path)
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def _from_user_file(path: Path) -> dict[str, Any]:
@@ -136,10 +176,27 @@ def _typed(name: str, value: Any, source: str) -> Any:
                 return int(_at_least_zero(int(value)))
             case "simulator_speed":
                 return _at_least_zero(float(value))
+            case "plan_only":
+                return _truth(value)
+            case "human_reserve":
+                return _share(float(value))
             case _:
                 return str(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{source}: {name} cannot be {value!r}: {error}") from error
+
+
+def _truth(value: object) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError("must be true or false")
+    return words[str(value).lower()]
+
+
+def _share(value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError("must be at least 0 and less than 1")
+    return value
 
 
 def _at_least_zero(value: float) -> float:

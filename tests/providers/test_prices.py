@@ -64,6 +64,38 @@ def test_the_packaged_prices_are_the_table_and_agree_with_genai_prices(
     )
 
 
+def test_the_hour_in_the_cache_is_in_the_table_and_without_a_price_twice_the_input(
+    price_file: Any,
+) -> None:
+    hours = [model.price.cache_write_1h for model in load_catalogue(None, NOW).ladder()]
+    assert hours == [0.20, 4, 8, 16]
+    long = load_catalogue(None, NOW).model("claude-haiku-5-5").long_prompt
+    assert long is not None
+    assert (long.cache_write_1h, long.hour_write) == (1.0, 1.0)
+    path = price_file(f"models:\n  m: {{tier: economy, prices: [{CHEAP}]}}")
+    assert load_catalogue(path, NOW).model("m").cost_microusd(Usage(0, 0, 10, 0, 10)) == 20
+
+
+@pytest.mark.parametrize(
+    ("model", "read", "microusd"),
+    [
+        # 1,234 in, 567 out, 2,000 kept five minutes, 1,000 kept an hour, 40,000 read again
+        ("claude-fable-5-2", 1_234, 9_872 + 22_680 + 20_000 + 16_000 + 8_000),
+        ("claude-opus-5-5", 1_234, 4_936 + 11_340 + 10_000 + 8_000 + 8_000),
+        ("claude-sonnet-5-5", 1_234, 2_468 + 5_670 + 5_000 + 4_000 + 4_000),
+        # $0.0012569, and beyond 100,000 tokens of prompt $0.0362845: rounded up
+        ("claude-haiku-5-5", 1_234, 1_257),
+        ("claude-haiku-5-5", 61_234, 36_285),
+    ],
+)
+def test_a_reply_with_cache_costs_what_the_table_says_to_the_micro_dollar(
+    model: str, read: int, microusd: int
+) -> None:
+    usage = Usage(read, 567, 3_000, 40_000, cache_write_1h_tokens=1_000)
+    assert load_catalogue(None, NOW).model(model).cost_microusd(usage) == microusd
+    assert price_of(model, NOW).cost_microusd(usage) == microusd
+
+
 def test_a_long_prompt_costs_more_for_the_whole_request() -> None:
     haiku = load_catalogue(None, NOW).model("claude-haiku-5-5")
     assert haiku.cost_microusd(Usage(100_000, 1000)) == 10_500

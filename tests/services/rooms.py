@@ -34,9 +34,12 @@ class Rooms:
     run: RunRecord
 
     def responses(self, provider: Any, **other: Any) -> Responses:
-        parts = {"ledger": self.stores.ledger, "runs": self.stores.runs, **other}
+        parts = {"ledger": self.stores.ledger, "runs": self.stores.runs,
+                 "book": self.stores.budget, **other}  # fmt: skip
         return Responses(
-            governor=Governor(parts["ledger"], self.governor.ceilings, self.clock),
+            governor=Governor(
+                parts["ledger"], self.governor.ceilings, self.clock, self.stores.budget
+            ),
             provider=provider,
             catalogue=self.router.catalogue,
             clock=self.clock,
@@ -69,7 +72,7 @@ def in_rooms(tmp_path: Path, work: Callable[[Rooms], Awaitable[T]], plan: str = 
         clock = MovableClock()
         stores = open_stores(f"sqlite:///{tmp_path / 'helios.db'}", clock)
         try:
-            governor = Governor(stores.ledger, Ceilings(load_plan(plan)), clock)
+            governor = Governor(stores.ledger, Ceilings(load_plan(plan)), clock, stores.budget)
             catalogue = load_catalogue(None, datetime.fromtimestamp(clock.now(), UTC))
             run = await stores.runs.create_run(
                 NewRun(ProjectId("p-1"), "p", "/p/helios.yaml", "{}", "d", "simulator",

@@ -18,31 +18,8 @@ from helios.errors import (
     UnknownPrice,
 )
 from helios.testing.scripted_model import ScriptedProvider, reply
+from tests.services.crashes import Crash, CrashingAt
 from tests.services.rooms import Rooms, in_rooms
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-class CrashingAt:
-    """A port whose process dies before or after one of its methods."""
-
-    def __init__(self, inner: Any, method: str, *, after: bool) -> None:
-        self._inner, self._method, self._after = inner, method, after
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name != self._method:
-            return found
-
-        async def dying(*args: Any, **kwargs: Any) -> Any:
-            if self._after:
-                await found(*args, **kwargs)
-            raise Crash
-
-        return dying
-
 
 NAME = "{run}/fix/1.1"
 CRASHES = [

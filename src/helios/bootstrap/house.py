@@ -8,6 +8,7 @@ from pathlib import Path
 
 from helios.agents.catalogue import load_roles
 from helios.bootstrap.project import agents_folder
+from helios.bootstrap.signals import import_signals
 from helios.config import Settings
 from helios.domain.budget.preset import Plan, simulated_plan
 from helios.domain.ids import RunId
@@ -20,9 +21,12 @@ from helios.ports.events import EventSink
 from helios.ports.runs import RunRecord
 from helios.providers.prices import load_catalogue
 from helios.sandboxes.open import probe_sandbox
+from helios.services.allocations import Allocator
+from helios.services.calibrating import Calibrator
 from helios.services.ceilings import Ceilings
 from helios.services.execution import LiveProject
 from helios.services.explainer import Explainer
+from helios.services.forecasting import Forecaster
 from helios.services.governor import Governor
 from helios.services.planner import Planner
 from helios.services.plans import load_plan
@@ -30,6 +34,7 @@ from helios.services.progress import ProgressReader
 from helios.services.projects import spec_from_json
 from helios.services.router import Router
 from helios.services.run_book import RunBook, Surroundings, with_pace_of
+from helios.services.spending import Spending
 from helios.services.summary import RunSummary, summarise
 from helios.stores.open import Stores, open_stores
 from helios.telemetry.event_log import logged
@@ -55,7 +60,12 @@ class House:
         around = record or surroundings(self.settings)
         plan = simulated_plan(self.plan) if around.simulated else self.plan
         ceilings = Ceilings(plan, self.settings.human_reserve, simulated=around.simulated)
-        governor = Governor(self.stores.ledger, ceilings, self.clock)
+        ledger, book = self.stores.ledger, self.stores.budget
+        calibrator = None
+        if not around.simulated:
+            await import_signals(self.settings.home, book)
+            calibrator = Calibrator(plan, ledger, book, plan_only=self.settings.plan_only)
+        governor = Governor(ledger, ceilings, self.clock, book, calibrator)
         await governor.refresh(now=True)
         return Desk(self, governor, around.simulated)
 
@@ -98,6 +108,29 @@ class Desk:
         catalogue = self.house.catalogue.with_tiers(spec.models)
         runs = self.house.stores.runs
         return Router(catalogue, self.governor, runs, simulated=self.simulated)
+
+    @property
+    def allocator(self) -> Allocator:
+        """Grants budget to calls that others make."""
+        return Allocator(
+            governor=self.governor,
+            ledger=self.house.stores.ledger,
+            book=self.house.stores.budget,
+            catalogue=self.house.catalogue,
+            clock=self.house.clock,
+            simulated=self.simulated,
+        )
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """Says when the windows run out."""
+        return Forecaster(self.governor, self.house.stores.budget, simulated=self.simulated)
+
+    @property
+    def spending(self) -> Spending:
+        """Reads what was spent."""
+        book, catalogue = self.house.stores.budget, self.house.catalogue
+        return Spending(self.governor, book, catalogue, simulated=self.simulated)
 
     def planner(self, spec: ProjectSpec) -> Planner:
         """Plans with the same router and governor that run."""

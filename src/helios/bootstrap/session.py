@@ -99,6 +99,7 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
                 provider=provider,
                 catalogue=router.catalogue,
                 clock=house.clock,
+                book=house.stores.budget,
             ),
             workspace=workspace,
             sandbox=sandbox,

@@ -22,12 +22,14 @@ for order, (verb, module, group, about) in enumerate(
         ("run", "running", RUNS, "Run a project, or go on with its unfinished run."),
         ("resume", "running", RUNS, "Go on with a run, as the project was when it began."),
         ("cancel", "running", RUNS, "End a run; what is finished is kept."),
+        ("serve", "serve", RUNS, "Serve the HTTP API for other programs."),
         ("status", "looking", LOOKS, "How far a project's newest run is."),
         ("why", "looking", LOOKS, "Why a task waits, and why it has its model."),
-        ("budget", "looking", LOOKS, "How full the windows are."),
+        ("budget", "budget", LOOKS, "How full the windows are, and what may be spent."),
+        ("statusline", "statusline", LOOKS, "One line for Claude Code's status bar."),
         ("doctor", "doctor", LOOKS, "What is installed, reachable, missing, and the cure."),
     )
 ):
     # By name: a command loads what it needs when it is called, not before.
-    place = f"helios.cli.{module}:{verb}"
+    place = f"helios.cli.{module}:{'app' if module == 'budget' else verb}"
     app.command(place, name=verb, group=group, sort_key=order, help=about)

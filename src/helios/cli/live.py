@@ -23,7 +23,7 @@ from helios.services.governor import Gauge
 from helios.services.progress import Progress, ProgressReader
 
 FRAME_S = 0.2
-BAR_WIDTH = 20
+BAR_WIDTH = 16
 LONGEST_NAME = 28
 STATE_WIDTH = 11
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -140,14 +140,15 @@ def _gauges(progress: Progress) -> list[RenderableType]:
 def gauge_line(gauge: Gauge) -> Table:
     """One limit: a bar, its figures, its zone as a word and a colour, when it resets."""
     resets = f"resets {clock_time(gauge.resets_at)}" if gauge.resets_at else ""
-    zone = f"[{ZONE_STYLE[gauge.zone]}]{gauge.zone}[/]" if gauge.resets_at else ""
+    shows_zone = gauge.zoned and gauge.resets_at
+    zone = f"[{ZONE_STYLE[gauge.zone]}]{gauge.zone}[/]" if shows_zone else ""
     line = Table.grid(padding=(0, 2, 0, 0))
+    told = (zone, f"[dim]{resets}[/]" if resets else "")
     line.add_row(
         _meter(gauge.used, HEALTH_STYLE[gauge.health]),
         f"{escape(gauge.label)} {_amounts(gauge)} ({gauge.used:.0%})",
-        zone,
-        f"[dim]{resets}[/]",
-    )  # fmt: skip
+        *(text for text in told if text),
+    )
     return line
 
 

@@ -77,29 +77,3 @@ async def _why(task: str, file: Path, *, as_json: bool, flags: SettingFlags) -> 
     else:
         show_why(out(), answer)
     return 0
-
-
-def budget(*, json: AsJson = False, flags: SettingFlags | None = None) -> int:
-    """Show how full the plan's windows are, and the windows before."""
-    return go(_budget(as_json=json, flags=flags or SettingFlags()))
-
-
-async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap.house import open_house
-    from helios.cli.budget_view import show_budget
-    from helios.services.progress import budget_to_json
-
-    async with open_house(flags.settings()) as house:
-        desk = await house.desk()
-        governor = desk.governor
-        state = await governor.status()
-        past = await governor.history(governor.ceilings.of_plan[0].key)
-    if as_json:
-        history = [
-            {"opened_at": b.window.opened_at, "spent": b.spent, "cap": b.limit.cap} for b in past
-        ]
-        told = {"plan": house.plan.name, "simulated": desk.simulated, "history": history}
-        print_json({**budget_to_json(state), **told})
-    else:
-        show_budget(out(), governor.ceilings.plan, state, past)
-    return 0

@@ -18,6 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words in (["--version"], ["-V"]):
         print(f"helios {__version__}")
         raise SystemExit(0)
+    if words == ["statusline"]:
+        # Runs several times a second in somebody else's screen: without the table of verbs.
+        from helios.cli.statusline import statusline
+
+        raise SystemExit(statusline())
     raise SystemExit(run(words))
 
 

@@ -89,6 +89,11 @@ def clock_time(at: float | None) -> str:
     return _calendar.strftime("%H:%M", _calendar.localtime(at))
 
 
+def day_and_time(at: float) -> str:
+    """A UTC time in the user's own zone, as 2027-01-31 14:05."""
+    return _calendar.strftime("%Y-%m-%d %H:%M", _calendar.localtime(at))
+
+
 def duration(seconds: float) -> str:
     """1.2s, 34s, 5m 10s, 2h 05m."""
     if seconds < 10:

@@ -31,12 +31,25 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens.
+
+    `cache_write` is for five minutes, `cache_write_1h` for an hour; None is not listed.
+    """
 
     input: float
     output: float
     cache_write: float
     cache_read: float
+    cache_write_1h: float | None = None
+
+    @property
+    def hour_write(self) -> float:
+        """What an hour in the cache costs; where it is not listed, the dearest it may be taken for:
+        twice the input, as the provider charges for every model, or the five-minute price.
+        """
+        if self.cache_write_1h is not None:
+            return self.cache_write_1h
+        return max(2 * self.input, self.cache_write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +78,23 @@ class Model:
         exact = (
             usage.input_tokens * price.input
             + usage.output_tokens * price.output
-            + usage.cache_write_tokens * price.cache_write
+            + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * price.cache_write
+            + usage.cache_write_1h_tokens * price.hour_write
             + usage.cache_read_tokens * price.cache_read
         )
         return math.ceil(round(exact, 6))
 
-    def bound_microusd(self, input_tokens: int, output_tokens: int) -> int:
-        """The most such a call can cost: every input token at the dearest input price."""
+    def bound_microusd(
+        self, input_tokens: int, output_tokens: int, *, hour_cache: bool = False
+    ) -> int:
+        """The most such a call can cost: every input token at the dearest input price.
+
+        `hour_cache` says that the request may ask for the one-hour cache; Helios's own never do.
+        """
         # A shorter prompt may fall under the ordinary price, and that may be the dearer one.
         prices = (self.price, self.price_for(input_tokens))
-        dearest = max(max(price.input, price.cache_write, price.cache_read) for price in prices)
+        kinds = [kind for p in prices for kind in (p.input, p.cache_write, p.cache_read)]
+        dearest = max(*kinds, *(p.hour_write for p in prices if hour_cache))
         output = max(price.output for price in prices)
         return math.ceil(round(input_tokens * dearest + output_tokens * output, 6))
 

@@ -144,4 +144,9 @@ class RunEngine:
             input_tokens=input_bound(len(f"{role.instructions}{task.prompt}".encode())),
             max_output_tokens=role.max_output_tokens,
         )
-        return await self._parts.governor.fits(estimate, model.tier, task.priority, limits)
+        asked = model.tier, task.priority, limits
+        answer = await self._parts.governor.fits(estimate, *asked)
+        if answer.short:
+            least = await self._parts.runner.least_bound(task_id, model.name)
+            answer = await self._parts.governor.fits(least, *asked)
+        return answer

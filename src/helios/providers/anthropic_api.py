@@ -1,19 +1,23 @@
 """The Anthropic Messages API, through its official SDK."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from helios.errors import ModelTimeout, RequestRefused, UsageError
+from helios.errors import BadOutput, ModelError, ModelTimeout, RequestRefused, UsageError
 from helios.ports.models import ModelReply, ModelRequest
-from helios.providers.anthropic_messages import payload, read_reply
+from helios.providers.anthropic_messages import count_payload, payload, read_reply
 
 if TYPE_CHECKING:
+    import httpx2
     from anthropic import AsyncAnthropic
 
 API_URL = "https://api.anthropic.com"
 CONNECT_TIMEOUT_S = 10.0
+COUNT_TIMEOUT_S = 15.0
+"""Counting helps a call that waits for it; without an answer the call goes on by its bytes."""
 
 
 class AnthropicProvider:
@@ -57,23 +61,53 @@ class AnthropicProvider:
         Raises:
             ModelError: with `billed` saying what is certain about the charge.
         """
-        import anthropic
-        import httpx2
-
-        from helios.providers.anthropic_failures import model_error
-
-        connect_s = min(CONNECT_TIMEOUT_S, request.timeout_s / 2)
-        try:
+        with self._model_errors(request.timeout_s):
             async with asyncio.timeout(request.timeout_s):
                 raw = await self._client.messages.with_raw_response.create(
                     **payload(request),
                     extra_headers=self._labels(request.labels),
-                    timeout=httpx2.Timeout(request.timeout_s, connect=connect_s),
+                    timeout=_patience(request.timeout_s),
                 )
                 body = await raw.read()
+        return read_reply(self._name, request, body, simulated=self._is_simulated(raw.headers))
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """The input tokens of a request, counted by the endpoint; free of charge.
+
+        None when the endpoint refuses: it knows no counting, or it will say why to the call itself.
+
+        Raises:
+            ModelError: there was no usable answer.
+        """
+        timeout_s = min(COUNT_TIMEOUT_S, request.timeout_s)
+        try:
+            with self._model_errors(timeout_s):
+                async with asyncio.timeout(timeout_s):
+                    counted = await self._client.messages.count_tokens(
+                        **count_payload(request), timeout=_patience(timeout_s)
+                    )
+        except RequestRefused:
+            return None
+        except ModelError as error:
+            error.billed = "no"
+            raise
+        tokens = getattr(counted, "input_tokens", None)
+        if type(tokens) is not int or tokens < 0:
+            raise BadOutput(f"{self._name}: the count has no input_tokens", billed="no")
+        return tokens
+
+    @contextmanager
+    def _model_errors(self, timeout_s: float) -> Iterator[None]:
+        """What goes wrong inside, in Helios's terms."""
+        import anthropic
+
+        from helios.providers.anthropic_failures import model_error
+
+        try:
+            yield
         except TimeoutError as error:
             raise ModelTimeout(
-                f"{self._name}: no answer within {request.timeout_s:g} s", billed="unknown"
+                f"{self._name}: no answer within {timeout_s:g} s", billed="unknown"
             ) from error
         except anthropic.APIError as error:
             raise model_error(self._name, error) from error
@@ -83,7 +117,6 @@ class AnthropicProvider:
                 billed="no",
                 next_step="Look for files that are not UTF-8.",
             ) from error
-        return read_reply(self._name, request, body, simulated=self._is_simulated(raw.headers))
 
     async def close(self) -> None:
         """Give back connections."""
@@ -96,6 +129,12 @@ class AnthropicProvider:
         if not self._simulated:
             return None
         return {f"x-helios-{quote(key, '')}": quote(value, " ") for key, value in labels.items()}
+
+
+def _patience(timeout_s: float) -> "httpx2.Timeout":
+    import httpx2
+
+    return httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s / 2))
 
 
 def _client(key: str, base_url: str, simulated: bool) -> "AsyncAnthropic":

@@ -33,6 +33,11 @@ def payload(request: ModelRequest) -> dict[str, Any]:
     return arguments
 
 
+def count_payload(request: ModelRequest) -> dict[str, Any]:
+    """The arguments of a count of this request's input: the same but for what is no input."""
+    return {key: value for key, value in payload(request).items() if key != "max_tokens"}
+
+
 def read_reply(name: str, request: ModelRequest, body: bytes, *, simulated: bool) -> ModelReply:
     """The reply in the body of a 200 answer.
 
@@ -78,11 +83,17 @@ def _tool_input(tool: Tool | None, blocks: list[dict[str, Any]]) -> Mapping[str,
 def _usage(name: str, data: object) -> Usage:
     if not isinstance(data, dict):
         raise BadOutput(f"{name}: the answer has no usage", billed="unknown")
+    created = data.get("cache_creation")
+    written_1h = (
+        _count(name, created, "ephemeral_1h_input_tokens", 0) if isinstance(created, dict) else 0
+    )
+    written = _count(name, data, "cache_creation_input_tokens", 0)
     return Usage(
         input_tokens=_count(name, data, "input_tokens", None),
         output_tokens=_count(name, data, "output_tokens", None),
-        cache_write_tokens=_count(name, data, "cache_creation_input_tokens", 0),
+        cache_write_tokens=max(written, written_1h),
         cache_read_tokens=_count(name, data, "cache_read_input_tokens", 0),
+        cache_write_1h_tokens=written_1h,
     )
 
 

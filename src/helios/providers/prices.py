@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
 
 _KINDS = ("input", "output", "cache_write", "cache_read")
+_HOUR = "cache_write_1h"
 
 
 def listed_models() -> tuple[str, ...]:
@@ -122,7 +123,7 @@ def _read_model(name: str, node: Node, at: datetime) -> Model | None:
     tier = _tier(fields["tier"], fields["tier"].string())
     dated = []
     for entry in fields["prices"].items():
-        parts = entry.fields(required=("from", *_KINDS), optional=("long_prompt",))
+        parts = entry.fields(required=("from", *_KINDS), optional=(_HOUR, "long_prompt"))
         dated.append((parts["from"].day(), _read_price(parts), _read_long(parts)))
     begun = [entry for entry in dated if entry[0] <= at.astimezone(UTC).date()]
     if not begun:
@@ -135,13 +136,13 @@ def _read_model(name: str, node: Node, at: datetime) -> Model | None:
 
 
 def _read_price(parts: Mapping[str, Node]) -> Price:
-    return Price(**{kind: parts[kind].number() for kind in _KINDS})
+    return Price(**{kind: parts[kind].number() for kind in (*_KINDS, _HOUR) if kind in parts})
 
 
 def _read_long(parts: Mapping[str, Node]) -> tuple[int | None, Price | None]:
     if "long_prompt" not in parts:
         return None, None
-    fields = parts["long_prompt"].fields(required=("above", *_KINDS))
+    fields = parts["long_prompt"].fields(("above", *_KINDS), (_HOUR,))
     return fields["above"].integer(1), _read_price(fields)
 
 
@@ -172,7 +173,11 @@ def _listed_price(listed: "ModelPrice", *, long: bool) -> Price | None:
     write, reread = read["cache_write"], read["cache_read"]
     # A model listed without cache prices has no cache: its tokens would be plain input.
     return Price(
-        plain, output, plain if write is None else write, plain if reread is None else reread
+        plain,
+        output,
+        plain if write is None else write,
+        plain if reread is None else reread,
+        _amount(listed, _HOUR, long=long),
     )
 
 

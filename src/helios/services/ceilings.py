@@ -1,5 +1,6 @@
 """Which limits bind whom: the plan's, those of accounts, a run's own and a task's envelope."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from helios.domain.budget.account import ROOT, LimitRule, account_limits
@@ -16,6 +17,7 @@ from helios.domain.budget.window import Forever
 from helios.domain.ids import RunId
 from helios.domain.pricing import MICRO
 from helios.domain.workflow.spec import BudgetSpec, TaskSpec
+from helios.services.calibrating import Learned, corrected
 
 DEFAULT_CALLS_PER_ATTEMPT = 1
 
@@ -30,10 +32,21 @@ class Ceilings:
         self, plan: Plan, kept_for_people: float = 0.0, *, simulated: bool = False
     ) -> None:
         self.plan = plan
+        self.learned: Mapping[str, Learned] = {}
         self._simulated = simulated
-        self.of_plan = plan_limits(plan)
+        self._of_plan = plan_limits(plan)
         self._of_agents = human_reserve(plan, kept_for_people)
         self.rules: tuple[LimitRule, ...] = ()
+
+    @property
+    def as_set(self) -> tuple[Limit, ...]:
+        """The plan's limits before any correction."""
+        return self._of_plan
+
+    @property
+    def of_plan(self) -> tuple[Limit, ...]:
+        """The plan's limits, their caps as the provider's figures have them now."""
+        return tuple(corrected(limit, self.learned) for limit in self._of_plan)
 
     def of_account(self, account: str = ROOT, *, for_person: bool = False) -> tuple[Limit, ...]:
         """The plan's limits and those of an account and everybody above it."""

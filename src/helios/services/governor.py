@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from helios.domain.budget.ledger import Admission, Entry, Request, admit
+from helios.domain.budget.ledger import BRAKE, Admission, Entry, Request, admit
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.preset import STRONG_TIERS
 from helios.domain.budget.throttle import Throttle
@@ -16,17 +16,33 @@ from helios.errors import BudgetExhausted
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
+from helios.services.calibrating import Calibrator, Learned
 from helios.services.ceilings import Ceilings
 
-POLL_S = 0.1
+RESET_MARGIN_S = 0.1
+CALIBRATE_S = 10.0
 REFRESH_S = 1.0
 """How old the rules and the brake may be that a decision rests on."""
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderWord:
+    """What the provider says of a window: a share (0..1), from where and how many seconds old, what
+    Helios concludes from it, and a warning when the window seems to have changed its size.
+    """
+
+    used: float
+    source: str
+    age_s: float
+    conclusion: str
+    drift: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gauge:
     """One limit as people read it. `source` says where the figure comes from and `age_s` how old
-    it is; `resets_at` is None when the window never closes or is not open yet.
+    it is; `resets_at` is None when the window never closes or is not open yet; only `zoned` limits
+    throttle as they fill.
     """
 
     key: str
@@ -40,6 +56,8 @@ class Gauge:
     health: Health
     opened_at: float | None
     resets_at: float | None
+    zoned: bool = False
+    provider: ProviderWord | None = None
     source: str = "Helios's ledger"
     age_s: float = 0.0
 
@@ -62,11 +80,18 @@ class Governor:
     """Admits every model call before it is made."""
 
     def __init__(
-        self, ledger: Ledger, ceilings: Ceilings, clock: Clock, book: BudgetBook | None = None
+        self,
+        ledger: Ledger,
+        ceilings: Ceilings,
+        clock: Clock,
+        book: BudgetBook,
+        calibrator: Calibrator | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._book = book
+        self._calibrator = calibrator
+        self._calibrated_at = -math.inf
         self._refreshed_at = -math.inf
         self._brake: Throttle | None = None
         self.ceilings = ceilings
@@ -82,12 +107,19 @@ class Governor:
     async def refresh(self, *, now: bool = False) -> Throttle | None:
         """Take note of rules and the brake as they are set; the brake if it holds."""
         age_s = self._clock.monotonic() - self._refreshed_at
-        if self._book and (now or age_s >= REFRESH_S):
+        if now or age_s >= REFRESH_S:
             self._refreshed_at = self._clock.monotonic()
             self.ceilings.rules = await self._book.limit_rules()
             self._brake = await self._book.throttle()
+        await self._calibrate(now=now)
         holds = self._brake and self._brake.holds(self._clock.now())
         return self._brake if holds else None
+
+    async def _calibrate(self, *, now: bool) -> None:
+        at = self._clock.monotonic()
+        if self._calibrator and (now or at - self._calibrated_at >= CALIBRATE_S):
+            self._calibrated_at = at
+            self.ceilings.learned = await self._calibrator.learn(self.ceilings.as_set)
 
     async def request(
         self, request: Request, limits: tuple[Limit, ...], *, wait_s: float = 30.0
@@ -97,17 +129,37 @@ class Governor:
         Raises:
             BudgetExhausted: the limit is reached; says which and when it resets.
         """
+        answer = await self.reserve(request, limits, wait_s=wait_s)
+        if not answer.granted:
+            raise exhausted(answer)
+        return answer
+
+    async def reserve(
+        self, request: Request, limits: tuple[Limit, ...], *, wait_s: float = 0.0
+    ) -> Admission:
+        """The same, with a refusal as an answer."""
         brake = await self.refresh()
-        refuse_if_paused(brake)
+        if brake and brake.level == "paused":
+            return _paused(brake)
         request = self._as_judged(request, brake)
         deadline = self._clock.monotonic() + wait_s
+        seen: int | None = None
         while True:
             answer = await self._ledger.reserve(request, limits)
-            if answer.granted:
+            if brake and answer.binding == BRAKE:
+                return replace(answer, resets_at=brake.until)
+            if answer.granted or not answer.waits or self._clock.monotonic() >= deadline:
                 return answer
-            if not answer.waits or self._clock.monotonic() >= deadline:
-                raise exhausted(answer)
-            await self._clock.sleep(POLL_S)
+            if seen is not None:
+                left_s = deadline - self._clock.monotonic()
+                await self._ledger.wait_for_room(min(left_s, self._resets_in_s(answer)), seen)
+            # Taken before asking once more, so that what is freed meanwhile is not missed.
+            seen = await self._ledger.version()
+
+    def _resets_in_s(self, answer: Admission) -> float:
+        """Until a new window makes room; the ledger may go by another clock."""
+        resets_at = math.inf if answer.resets_at is None else answer.resets_at
+        return max(resets_at - self._clock.now(), RESET_MARGIN_S)
 
     async def fits(
         self, estimate: Amounts, tier: Tier, priority: int, limits: tuple[Limit, ...]
@@ -115,24 +167,23 @@ class Governor:
         """Whether such a call would be admitted now; nothing is reserved."""
         brake = await self.refresh()
         if brake and brake.level == "paused":
-            return Admission(
-                granted=False,
-                zone=Zone.CRITICAL,
-                reason=_paused(brake),
-                binding="throttle",
-                resets_at=brake.until,
-            )
+            return _paused(brake)
         balances = await self._ledger.balances(limits)
         now = await self._ledger.now()
         asked = self._as_judged(Request("", tier, estimate, priority=priority), brake)
         answer = admit(asked, balances, now)
-        if brake and answer.binding == "throttle":
+        if brake and answer.binding == BRAKE:
             return replace(answer, resets_at=brake.until)
         return answer
 
     async def settle(self, request_id: str, fence: int, actual: Amounts) -> Entry:
         """Charge what the provider reported, in points too."""
         return await self._ledger.settle(request_id, fence, self._with_points(actual))
+
+    async def record(self, request: Request, limits: tuple[Limit, ...]) -> Entry:
+        """Book what was spent without having been asked for, once, in points too."""
+        booked = replace(request, estimate=self._with_points(request.estimate))
+        return await self._ledger.record(booked, limits)
 
     def _as_judged(self, request: Request, brake: Throttle | None) -> Request:
         floor = brake.floor if brake else Zone.NORMAL
@@ -146,7 +197,9 @@ class Governor:
         """How full everything is; without limits, everybody's."""
         brake = await self.refresh()
         balances = await self._ledger.balances(limits or self.ceilings.of_account())
-        gauges = tuple(_gauge(balance) for balance in balances)
+        now = await self._ledger.now()
+        learned = self.ceilings.learned
+        gauges = tuple(_gauge(b, learned.get(b.limit.key), now) for b in balances)
         zoned = [b for b in balances if b.limit.zoned]
         tightest = max(zoned, key=lambda b: b.used, default=None)
         strong = [b.used for b in balances if b.limit.tiers == STRONG_TIERS]
@@ -156,47 +209,31 @@ class Governor:
             zone=stricter(zone, brake.floor) if brake else zone,
             used=tightest.used if tightest else 0.0,
             strong_share_used=max(strong, default=0.0),
-            at=await self._ledger.now(),
+            at=now,
             brake=brake,
         )
+
+    async def books(self, limits: tuple[Limit, ...]) -> tuple[tuple[Balance, ...], float]:
+        """The books of these limits in their current windows, and the ledger's time."""
+        return await self._ledger.balances(limits), await self._ledger.now()
 
     async def history(self, limit_key: str, most: int = 24) -> tuple[Balance, ...]:
         """Past windows of a limit, the newest first."""
         return await self._ledger.history(limit_key, most)
 
 
-def refuse_if_paused(brake: Throttle | None) -> None:
-    """Let nothing through while a person has stopped everything.
-
-    Raises:
-        BudgetExhausted: it is so; says until when.
-    """
-    if brake and brake.level == "paused":
-        resets_at = brake.until if brake.until != math.inf else None
-        raise BudgetExhausted(
-            _paused(brake),
-            resets_at=resets_at,
-            next_step="`helios budget throttle off` lets calls through again.",
-        )
-
-
-def _paused(brake: Throttle) -> str:
-    by = f" by {brake.by}" if brake.by else ""
-    return f"paused{by}: {brake.reason}" if brake.reason else f"all calls are paused{by}"
-
-
 def exhausted(answer: Admission) -> BudgetExhausted:
     """The refusal as an error with its cure."""
     resets_at = answer.resets_at if answer.resets_at not in (None, float("inf")) else None
-    cure = (
-        "It goes on when the window resets."
-        if resets_at is not None
-        else "Raise this limit under `budget:` in helios.yaml and resume."
-    )
+    cure = "Raise this limit under `budget:` in helios.yaml and resume."
+    if answer.binding == BRAKE:
+        cure = "`helios budget throttle off` takes the brake off."
+    elif resets_at is not None:
+        cure = "It goes on when the window resets."
     return BudgetExhausted(answer.reason, resets_at=resets_at, next_step=cure)
 
 
-def _gauge(balance: Balance) -> Gauge:
+def _gauge(balance: Balance, learned: Learned | None, now: float) -> Gauge:
     limit, window = balance.limit, balance.window
     used_anything = balance.spent + balance.held > 0
     closes = window.closes_at if window.closes_at != float("inf") and used_anything else None
@@ -212,4 +249,28 @@ def _gauge(balance: Balance) -> Gauge:
         health=health_of(balance.used, limit.thresholds),
         opened_at=window.opened_at if used_anything else None,
         resets_at=closes,
+        zoned=limit.zoned,
+        provider=_word(learned, now) if learned else None,
+    )
+
+
+def _paused(brake: Throttle) -> Admission:
+    by = f" by {brake.by}" if brake.by else ""
+    return Admission(
+        granted=False,
+        zone=Zone.CRITICAL,
+        reason=f"paused{by}: {brake.reason}" if brake.reason else f"all calls are paused{by}",
+        binding=BRAKE,
+        resets_at=brake.until,
+    )
+
+
+def _word(learned: Learned, now: float) -> ProviderWord:
+    signal, drift = learned.signal, learned.calibration.drift
+    return ProviderWord(
+        used=signal.used,
+        source=signal.source,
+        age_s=signal.age_s(now),
+        conclusion=learned.correction.reason,
+        drift=drift.sentence(learned.calibration.unit) if drift else "",
     )

@@ -1,7 +1,7 @@
 """How far a run is: what the live view and `helios status` show."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from helios.domain.pricing import MICRO
@@ -153,6 +153,7 @@ def _gauge_to_json(gauge: Gauge) -> dict[str, Any]:
         "resets_at": gauge.resets_at,
         "source": gauge.source,
         "age_s": gauge.age_s,
+        "provider": asdict(gauge.provider) if gauge.provider else None,
     }
 
 

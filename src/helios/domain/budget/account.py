@@ -38,8 +38,9 @@ class LimitRule:
 
     @property
     def key(self) -> str:
-        """The name of its limit for ever."""
-        return f"account/{self.account}/{self.name}" if self.account else f"everybody/{self.name}"
+        """The name of its limit for ever; in another unit it has other books."""
+        whose = f"account/{self.account}" if self.account else "everybody"
+        return f"{whose}/{self.name}/{self.unit}"
 
 
 def problem_with_name(name: str) -> str:

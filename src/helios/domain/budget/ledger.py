@@ -52,6 +52,10 @@ TRANSITIONS: Mapping[tuple[EntryState, Command], EntryState] = {
 }
 
 
+BRAKE = "throttle"
+"""What binds a request that no limit refuses but a brake set by hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """What one reservation holds on one limit, in the window it was reserved in."""
@@ -127,7 +131,8 @@ class Admission:
     """Whether a request was admitted, and why.
 
     `resets_at` is when the binding window closes (infinite when only a higher limit helps);
-    `waits` says that room is only held, so that waiting for a settlement may be enough.
+    `waits` says that room is only held, so that waiting for a settlement may be enough; `short`
+    that room is what is missing, so that a smaller estimate may fit.
     """
 
     granted: bool
@@ -138,6 +143,7 @@ class Admission:
     waits: bool = False
     entry: Entry | None = None
     deltas: tuple[Delta, ...] = field(default=())
+    short: bool = False
 
 
 def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admission:
@@ -174,6 +180,21 @@ def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admiss
     )
 
 
+def record(request: Request, balances: tuple[Balance, ...]) -> Posting:
+    """Book what was spent without having been asked for: in full, beyond the room as a breach."""
+    lines: list[Line] = []
+    deltas: list[Delta] = []
+    for balance in balances:
+        limit, window = balance.limit, balance.window
+        spent = limit.share_of(request.estimate, request.tier)
+        if spent:
+            held = min(spent, balance.room)
+            lines.append(Line(limit.key, window.opened_at, window.closes_at, held, spent))
+            deltas.append(Delta(limit.key, window.opened_at, spent=spent, breach=spent - held))
+    entry = Entry(request.request_id, EntryState.SETTLED, 1, 0.0, request.tier, tuple(lines))
+    return Posting(entry, tuple(deltas))
+
+
 def _braked(request: Request) -> Admission | None:
     """The refusal by a brake alone, which holds where no limit is zoned too."""
     passed = may_pass(
@@ -185,7 +206,7 @@ def _braked(request: Request) -> Admission | None:
     )
     if passed.allowed:
         return None
-    return Admission(granted=False, zone=passed.zone, reason=passed.reason, binding="throttle")
+    return Admission(granted=False, zone=passed.zone, reason=passed.reason, binding=BRAKE)
 
 
 def _refusal(request: Request, balance: Balance, zone: Zone) -> Admission | None:
@@ -200,6 +221,7 @@ def _refusal(request: Request, balance: Balance, zone: Zone) -> Admission | None
             binding=limit.key,
             resets_at=balance.window.closes_at,
             waits=held_is_enough,
+            short=True,
         )
     if limit.zoned:
         passed = may_pass(

@@ -12,13 +12,17 @@ from helios.domain.pricing import MICRO, Tier
 
 @dataclass(frozen=True, slots=True)
 class PlanWindow:
-    """One window of a plan: its ceiling and, optionally, the strong models' share of it (0..1)."""
+    """One window of a plan: its ceiling and, optionally, the strong models' share of it (0..1).
+
+    `provider` is the name under which the provider tells how full it is; "" when it does not.
+    """
 
     name: str
     rule: WindowRule
     unit: Unit
     cap: int
     strong_share: float | None = None
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,12 @@ def health_of(used: float, thresholds: Thresholds) -> Health:
     return Health.YELLOW if used >= thresholds.yellow else Health.GREEN
 
 
+_STRICTNESS = {zone: rank for rank, zone in enumerate(Zone)}
+
+
 def stricter(one: Zone, other: Zone) -> Zone:
     """The stricter of two zones."""
-    return max(one, other, key=list(Zone).index)
+    return one if _STRICTNESS[one] >= _STRICTNESS[other] else other
 
 
 def may_pass(

@@ -51,6 +51,14 @@ class SimulatorProvider:
         """
         return await self._client.call(request)
 
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """What the simulator would bill as input, over HTTP.
+
+        Raises:
+            ModelError: it did not answer.
+        """
+        return await self._client.count_tokens(request)
+
     async def close(self) -> None:
         """End the server; repeating it changes nothing."""
         await self._client.close()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helios.domain.budget.units import Amounts
 from helios.domain.ids import TaskId
 from helios.domain.review.edits import apply_patch
 from helios.domain.roles import Role
@@ -15,7 +16,7 @@ from helios.domain.workflow.spec import TaskSpec
 from helios.errors import BadOutput, HeliosError
 from helios.ports.agents import AnswerShapes
 from helios.ports.clock import Clock
-from helios.ports.models import ModelRequest
+from helios.ports.models import Message, ModelRequest
 from helios.ports.runs import AttemptRecord, RunStore, TaskRecord
 from helios.ports.sandbox import Sandbox
 from helios.ports.workspace import Workspace
@@ -89,6 +90,19 @@ class TaskRunner:
             return await self._ask(task, base, number, choice)
         except HeliosError as error:
             return Outcome(failure=failure_of(error))
+
+    async def least_bound(self, task_id: TaskId, model: str) -> Amounts:
+        """The least that a task's next call may be held at, before what it reads is known."""
+        task = self.project.task(task_id)
+        role = self.project.roles[task.agent or ""]
+        attempts = await self._can.runs.attempts(self.project.run, task_id)
+        request = ModelRequest(
+            model=model,
+            system=role.instructions,
+            messages=(Message("user", task.prompt),),
+            max_tokens=role.max_output_tokens,
+        )
+        return await self._can.responses.least_bound(self._call(task, len(attempts) + 1, request))
 
     async def verify(self, task_id: TaskId, asked: Outcome) -> Outcome:
         """Accept or reject what a model submitted, by applying it and running the gates."""
@@ -169,16 +183,7 @@ class TaskRunner:
             timeout_s=task.timeout_s,
             labels={"project": self.project.spec.name, "task": task.id},
         )
-        reply = await self._can.responses.ask(
-            Call(
-                self.project.run,
-                task.id,
-                number,
-                request,
-                self.project.limits(self._can.governor, task),
-                task.priority,
-            )
-        )
+        reply = await self._can.responses.ask(self._call(task, number, request))
         if reply.tool_input is None:
             raise BadOutput(
                 f"the answer did not submit anything (it ended with {reply.stop_reason}): "
@@ -186,6 +191,18 @@ class TaskRunner:
                 billed="unknown",
             )
         return Outcome(base, answer=dict(reply.tool_input))
+
+    def _call(self, task: TaskSpec, number: int, request: ModelRequest) -> Call:
+        return Call(
+            self.project.run,
+            task.id,
+            number,
+            request,
+            self.project.limits(self._can.governor, task),
+            task.priority,
+            agent=task.agent or "",
+            account=self.project.spec.budget.account,
+        )
 
     async def _opening(self, task: TaskSpec, role: Role, base: str) -> str:
         workspace = self._can.workspace
@@ -217,15 +234,17 @@ class TaskRunner:
         """Attempts before this one that were answered and rejected."""
         run = self.project.run
         attempts = {a.number: a for a in await self._can.runs.attempts(run, task_id)}
-        earlier = []
+        earlier: dict[int, EarlierAttempt] = {}
         for call in await self._can.runs.calls(run):
             attempt = attempts.get(call.attempt)
             if call.task != task_id or call.attempt >= number or not attempt:
                 continue
             answer = reply_from_json(call.reply).tool_input
             if attempt.failure and answer is not None:
-                earlier.append(EarlierAttempt(answer, f"{attempt.failure}: {attempt.detail}"))
-        return earlier
+                # A reply that was cut off has a whole one after it.
+                detail = f"{attempt.failure}: {attempt.detail}"
+                earlier[call.attempt] = EarlierAttempt(answer, detail)
+        return list(earlier.values())
 
     async def _try_patch(self, task: TaskSpec, base: str, asked: Outcome) -> Outcome:
         """Commit first, then judge what was committed: a gate cannot slip files into it."""

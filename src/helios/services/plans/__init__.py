@@ -24,6 +24,7 @@ class _WindowFile(BaseModel):
     unit: Unit
     cap: int = Field(gt=0)
     strong_share: float | None = Field(default=None, ge=0, le=1)
+    provider: str = ""
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "_WindowFile":
@@ -83,7 +84,8 @@ def load_plan(name: str, messages: int = 0) -> Plan:
     data: Mapping[str, Any] = yaml.safe_load(text)
     read = _PlanFile.model_validate(data)
     windows = tuple(
-        PlanWindow(w.name, w.rule(), w.unit, w.cap, w.strong_share) for w in read.windows
+        PlanWindow(w.name, w.rule(), w.unit, w.cap, w.strong_share, w.provider)
+        for w in read.windows
     )
     if messages:
         windows = tuple(replace(w, cap=messages) if w.unit is Unit.MESSAGES else w for w in windows)

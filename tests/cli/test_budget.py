@@ -1,0 +1,111 @@
+"""`helios budget` and what it sets, as a user meets it."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import SMALL, project
+from tests.e2e.helios_process import Helios
+
+
+@pytest.fixture
+def helios(tmp_path: Path) -> Helios:
+    return Helios(tmp_path / "home", sandbox="direct")
+
+
+def test_a_ceiling_is_set_shown_and_taken_away(helios: Helios) -> None:
+    set_ = helios.run("budget", "set", "cap", "2.50", "usd", "--per", "day")
+    assert set_.code == 0, set_.err
+    assert "everybody: at most $2.50 per day (cap)" in set_.err
+    limits = {g["key"]: g for g in helios.run("budget", "--json").data["limits"]}
+    assert limits["simulated/everybody/cap/microusd"]["cap"] == 2_500_000
+    shown = helios.run("budget").out
+    assert "cap of everybody $0.00/$2.50" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert helios.run("budget", "unset", "cap").code == 0
+    again = helios.run("budget", "unset", "cap")
+    assert again.code == 2
+    assert "Set: none." in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["set", "a b", "5"], "'a b' must be"),
+        (["set", "cap", "5", "--account", "a//b"], "must be"),
+        (["set", "cap", "0"], "not possible"),
+        (["set", "cap", "nan"], "not possible"),
+        (["set", "cap", "many"], "many"),
+        (["throttle", "critical", "--for", "soon"], "--for 'soon'"),
+        (["throttle", "harder"], "harder"),
+        (["reserve", "a lot"], "no share"),
+        (["reserve", "150%"], "less than 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(
+    helios: Helios, words: list[str], said: str
+) -> None:
+    refused = helios.run("budget", *words)
+    assert refused.code == 2, refused.err
+    assert said in refused.err
+    assert "Traceback" not in refused.err
+
+
+@pytest.mark.slow
+def test_an_accounts_ceiling_stops_its_projects(helios: Helios, tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text("answers: [{when: {contains: x}, text: x}]", "utf-8")
+    text = SMALL.replace("tasks:", "answers: answers.yaml\nbudget: {account: acme/웹}\ntasks:")
+    path = project(tmp_path, text + "  둘: {agent: coder, prompt: x, model: strong}\n")
+    assert helios.run("budget", "set", "cap", "0.01", "usd", "--account", "acme").code == 0
+    stopped = helios.run("run", str(path), "--no-wait")
+    assert stopped.code == 4, stopped.err
+    assert "cap of acme" in stopped.err
+
+
+def test_the_brake_is_shown_and_lifted(helios: Helios) -> None:
+    braked = helios.run("budget", "throttle", "critical", "--for", "2h", "--reason", "배포 중")
+    assert braked.code == 0, braked.err
+    shown = helios.run("budget").out
+    assert "critical" in shown
+    assert "배포 중" in shown
+    assert helios.run("budget", "throttle", "off").code == 0
+    assert "brake" not in helios.run("budget").out
+
+
+def test_a_reserve_is_kept_in_the_users_file(helios: Helios) -> None:
+    helios.home.mkdir()
+    config = helios.home / "no-config.toml"
+    config.write_text('# mine\nlog_level = "debug"\n', encoding="utf-8")
+    for share in ("20%", "0.25"):
+        assert helios.run("budget", "reserve", share).code == 0
+    assert config.read_text("utf-8") == '# mine\nlog_level = "debug"\nhuman_reserve = 0.25\n'
+    labels = {g["label"]: g["cap"] for g in helios.run("budget", "--json").data["limits"]}
+    assert labels["agents' part of the five-hour window"] == 675
+
+
+@pytest.mark.slow
+def test_spending_is_exported_and_a_formula_is_text(helios: Helios, tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text(
+        "answers: [{when: {contains: x}, tool: submit_patch, input: {summary: s, edits: []}}]",
+        "utf-8",
+    )
+    text = SMALL.replace("name: 작은 일", "name: '=1+1'")
+    text = text.replace("tasks:", "answers: answers.yaml\ntasks:")
+    path = project(tmp_path, text + "  둘: {agent: coder, prompt: x, retries: 0}\n")
+    helios.run("run", str(path))
+    for by in ("model", "project", "agent", "task"):
+        told = helios.run("budget", "export", "--by", by).out
+        (row,) = csv.DictReader(io.StringIO(told))
+        assert row["messages"] == "1"
+        assert row["name"][:1] != "="
+    (row,) = helios.run("budget", "export", "--format", "json").data
+    assert row["cost_usd"] > 0
+    bad = helios.run("budget", "export", "--to", str(tmp_path / "없는" / "파일.csv"))
+    assert bad.code == 2
+
+
+def test_history_is_told(helios: Helios) -> None:
+    assert "no windows yet" in helios.run("budget", "history").out
+    assert helios.run("budget", "history", "--json").data["windows"] == []
