@@ -54,7 +54,12 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
             for name in imports_of(path)
         )
     }
-    assert knowing == {"services/responses.py", "bootstrap/house.py", "bootstrap/session.py"}
+    assert knowing == {
+        "services/responses.py",
+        "bootstrap/house.py",
+        "bootstrap/session.py",
+        "bootstrap/signals.py",
+    }
 
 
 def test_only_config_reads_the_environment() -> None:

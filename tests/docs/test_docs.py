@@ -1,6 +1,8 @@
 """The pages say what is: their examples run, their tables are whole, their links lead somewhere."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -84,6 +86,12 @@ def test_the_states_of_a_request_are_those_of_the_table() -> None:
     text = TEXTS[ROOT / "docs" / "budget.md"]
     written = set(re.findall(r"^\| ([a-z-]+) \| ([a-z-]+) \| ([a-z-]+) \|$", text, re.MULTILINE))
     assert written == {(str(a), str(b), str(c)) for (a, b), c in TRANSITIONS.items()}
+
+
+def test_the_diagrams_are_drawn_from_the_tables() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "diagrams.py"), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_every_place_the_pages_name_is_there() -> None:

@@ -1,0 +1,42 @@
+"""serve: the HTTP face."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from helios.cli.options import AsJson, SettingFlags, go
+from helios.cli.terminal import print_line, talk
+
+Port = Annotated[int, Parameter(help="Where to listen; 0 takes a free port and prints it.")]
+
+
+def serve(
+    *,
+    host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
+    port: Port = 8002,
+    insecure_no_auth: Annotated[
+        bool,
+        Parameter(negative="", help="Listen on an address that others reach; nobody is asked."),
+    ] = False,
+    json: AsJson = False,
+    flags: SettingFlags | None = None,
+) -> int:
+    """Serve the HTTP API until Ctrl-C; reference at /docs and /redoc."""
+    settings = (flags or SettingFlags()).settings()
+    from helios.bootstrap.house import open_house
+    from helios.server.serving import serve as serve_house
+
+    def ready(url: str) -> None:
+        if json:
+            print_line({"schema": 1, "url": url})
+        else:
+            print(url, flush=True)
+            talk().print(f"[green]●[/] serving; reference at {url}/docs; Ctrl-C ends it")
+
+    async def work() -> None:
+        async with open_house(settings) as house:
+            await serve_house(house, host=host, port=port, no_auth=insecure_no_auth, ready=ready)
+
+    go(work())
+    talk().print("[yellow]■[/] ended")
+    return 0

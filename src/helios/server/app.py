@@ -1,0 +1,70 @@
+"""The app: endpoints, errors and the document that describes them."""
+
+from collections.abc import Collection
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+
+from helios import __version__
+from helios.bootstrap.house import Desk
+from helios.server.board import Board
+from helios.server.budget import BudgetFace
+from helios.server.hosts import KnownHosts
+from helios.server.limits import LimitsFace
+from helios.server.problems import MEDIA_TYPE, Problem, answer_with_problems
+from helios.server.sizes import BoundedBodies
+from helios.server.views import ServerHealth
+
+ABOUT = (
+    "Budget for model calls: ask before, report after. Times are UTC seconds since 1970; every"
+    " error is a problem document (RFC 9457)."
+)
+
+
+class HeliosApp(FastAPI):
+    """FastAPI whose document says the truth about errors."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas["Problem"] = problem
+        return super().openapi()
+
+
+def create_app(desk: Desk, *, hosts: Collection[str] | None = None) -> FastAPI:
+    """The app over one desk.
+
+    Args:
+        desk: the services of one set of books, open as long as the app is served.
+        hosts: names under which it answers; None means any.
+    """
+    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    app = HeliosApp(
+        title="Helios",
+        summary="Runs many AI agent projects at once on a fixed model budget.",
+        description=ABOUT,
+        version=__version__,
+        responses={"default": {"description": "Not served; says why.", **problem}},
+        generate_unique_id_function=lambda route: route.name,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    board = Board(desk)
+    app.include_router(BudgetFace(desk, board).router())
+    app.include_router(LimitsFace(desk, board).router())
+
+    async def server_health() -> ServerHealth:
+        """That the server answers, and its store."""
+        await board.status()
+        return ServerHealth(status="ok", version=__version__, simulated=desk.simulated)
+
+    app.get("/api/health", tags=["server"])(server_health)
+    answer_with_problems(app, desk.house.clock)
+    app.add_middleware(BoundedBodies)
+    if hosts is not None:
+        app.add_middleware(KnownHosts, hosts=frozenset(hosts))
+    return app

@@ -1,0 +1,138 @@
+"""Serving: a socket, uvicorn on it, and an end that leaves nothing half done."""
+
+import asyncio
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+
+from helios.bootstrap.house import House
+from helios.errors import ConflictError, StoreError, UsageError
+from helios.ports.clock import Clock
+from helios.ports.ledger import Ledger
+from helios.server.app import create_app
+from helios.server.hosts import LOOPBACK
+
+SWEEP_S = 10.0
+GOODBYE_S = 5
+"""How long open requests may still take when the server ends."""
+
+log = structlog.get_logger("helios.api")
+
+
+async def serve(
+    house: House,
+    *,
+    host: str,
+    port: int,
+    no_auth: bool,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        house: what is served.
+        host: the address to listen on.
+        port: 0 takes a free one.
+        no_auth: that it is known that whoever reaches an address outside may do everything.
+        ready: is told the URL once connections are taken.
+
+    Raises:
+        UsageError: the address is none of this machine, or is open to others without `no_auth`.
+        ConflictError: the port is taken.
+    """
+    local = is_loopback(host)
+    if not (local or no_auth):
+        raise UsageError(
+            f"{host} can be reached by others, and the server asks nobody who they are",
+            next_step="Serve on 127.0.0.1, or say --insecure-no-auth if the network is yours.",
+        )
+    desk = await house.desk()
+    app = create_app(desk, hosts=LOOPBACK | {_in_url(host)} if local else None)
+    with listen(host, port) as listener:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="critical",  # what fails is in Helios's own log, with its cause
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=GOODBYE_S,
+        )
+        ready(f"http://{_in_url(host)}:{listener.getsockname()[1]}")
+        sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
+        try:
+            await _Server(config).serve(sockets=[listener])
+        finally:
+            sweeping.cancel()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections already.
+
+    Raises:
+        UsageError: the address is none of this machine.
+        ConflictError: the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise ConflictError(
+                f"port {port} of {host} is taken",
+                next_step="End what listens there, or name another: --port 0 takes a free one.",
+            ) from error
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error}",
+            next_step="Give an address of this machine and a port from 0 to 65535.",
+        ) from error
+    # Inherited by every connection. asyncio sets it on sockets it made itself only, and without it
+    # an answer's second packet waits 40 ms for the caller's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends on a signal without passing it on: the house is closed behind it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+async def sweep_regularly(ledger: Ledger, clock: Clock) -> None:
+    """Close what callers left behind soon after its lease, for as long as the server lives."""
+    while True:
+        try:
+            await ledger.sweep()
+        except StoreError as error:
+            log.warning("the store is away", error=error.message)
+        await clock.sleep(SWEEP_S)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
