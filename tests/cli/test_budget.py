@@ -16,6 +16,8 @@ def helios(tmp_path: Path) -> Helios:
 
 
 def test_a_ceiling_is_set_shown_and_taken_away(helios: Helios) -> None:
+    team = helios.run("budget", "set", "cap", "40", "--account", "acme/웹")
+    assert team.code == 0, team.err
     set_ = helios.run("budget", "set", "cap", "2.50", "usd", "--per", "day")
     assert set_.code == 0, set_.err
     assert "everybody: at most $2.50 per day (cap)" in set_.err
@@ -23,11 +25,12 @@ def test_a_ceiling_is_set_shown_and_taken_away(helios: Helios) -> None:
     assert limits["simulated/everybody/cap/microusd"]["cap"] == 2_500_000
     shown = helios.run("budget").out
     assert "cap of everybody $0.00/$2.50" in shown
+    assert "cap of acme/웹 0/40" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert helios.run("budget", "unset", "cap").code == 0
     again = helios.run("budget", "unset", "cap")
     assert again.code == 2
-    assert "Set: none." in again.err
+    assert "Set: cap of acme/웹." in again.err
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
 
     async with open_house(flags.settings()) as house:
         desk = await house.desk()
-        state = await desk.governor.status()
+        state = await desk.governor.status(desk.governor.ceilings.of_everybody())
         window = state.gauges[0]
         past = await desk.governor.history(window.key)
         ahead = await desk.forecaster.windows()

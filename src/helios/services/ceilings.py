@@ -56,6 +56,12 @@ class Ceilings:
             of_accounts = tuple(_simulated(limit) for limit in of_accounts)
         return (*self.of_plan, *agents, *of_accounts)
 
+    def of_everybody(self) -> tuple[Limit, ...]:
+        """The plan's limits and those of every account there is a rule for."""
+        accounts = sorted({ROOT, *(rule.account for rule in self.rules)})
+        all_limits = (limit for account in accounts for limit in self.of_account(account))
+        return tuple({limit.key: limit for limit in all_limits}.values())
+
     def of_run(self, run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
         """Those of the run's account, and the run's own."""
         return (*self.of_account(budget.account), *_own_limits(run, budget))
