@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import SMALL, project
-from tests.e2e.helios_process import Helios
+from tests.e2e.helios_process import EXAMPLE, Helios
 
 
 @pytest.fixture
@@ -112,3 +112,13 @@ def test_spending_is_exported_and_a_formula_is_text(helios: Helios, tmp_path: Pa
 def test_history_is_told(helios: Helios) -> None:
     assert "no windows yet" in helios.run("budget", "history").out
     assert helios.run("budget", "history", "--json").data["windows"] == []
+
+
+def test_a_plan_says_when_it_is_done_across_windows(tmp_path: Path) -> None:
+    tight = Helios(tmp_path / "home", more={"HELIOS_PLAN_MESSAGES": "5"})
+    planned = tight.run("plan", str(EXAMPLE), "--json")
+    assert planned.code == 4
+    assert planned.data["ends_at"]["windows"]["p50"] >= planned.data["messages"]["p50"] / 5
+    shown = tight.run("plan", str(EXAMPLE)).out
+    assert "nine times in ten by" in shown
+    assert "windows" in shown

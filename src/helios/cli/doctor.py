@@ -37,6 +37,7 @@ async def _doctor(*, as_json: bool, flags: SettingFlags) -> int:
         _git(),
         _sandbox(settings),
         await _database(settings),
+        *(await _redis(settings)),
         _provider(settings),
     ]
     bad = any(finding.verdict == "bad" for finding in findings)
@@ -91,6 +92,24 @@ async def _database(settings: Settings) -> Finding:
             return Finding("database", "ok", house.stores.url)
     except HeliosError as error:
         return Finding("database", "bad", error.message, error.next_step)
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    if not settings.redis:
+        return []
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.mirroring import mirrored
+    from helios.errors import HeliosError
+
+    try:
+        async with open_house(settings) as house, mirrored(house) as mirroring:
+            written = mirroring is not None and await mirroring.rebuild()
+    except HeliosError as error:
+        return [Finding("redis mirror", "bad", error.message, error.next_step)]
+    if written:
+        return [Finding("redis mirror", "ok", "holds what the ledger says")]
+    cure = "Start it, or mend the setting `redis`. Nothing waits for it: it only mirrors."
+    return [Finding("redis mirror", "note", "does not answer", cure)]
 
 
 def _provider(settings: Settings) -> Finding:

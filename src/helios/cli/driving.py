@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helios.bootstrap.house import open_house, surroundings
+from helios.bootstrap.mirroring import mirrored
 from helios.bootstrap.project import read_project
 from helios.bootstrap.session import Session, open_session
 from helios.cli.live import LiveView
@@ -33,7 +34,11 @@ async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wa
             record = await house.book.pick(
                 loaded.id, str(loaded.path), loaded.spec, surroundings(settings), wish
             )
-            async with open_session(house, record, loaded.spec) as session:
+            async with (
+                open_session(house, record, loaded.spec) as session,
+                mirrored(house) as mirroring,
+            ):
+                sink.changed = mirroring.changed if mirroring else None
                 view = LiveView(session.desk.progress, session.project, as_json=as_json)
                 sink.listener = view
                 ended = await _until_end(session, view, wait=wait)
@@ -107,6 +112,7 @@ class EventRelay:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self.listener: LiveView | None = None
+        self.changed: Callable[[], None] | None = None
 
     def __call__(self, event: RunEvent) -> None:
         """Take one event; called from a store's thread after its commit."""
@@ -123,3 +129,5 @@ class EventRelay:
             )
         if self.listener:
             self.listener.note(event)
+        if self.changed:
+            self.changed()

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from helios.cli.terminal import clock_time, duration
+from helios.cli.terminal import clock_time, day_and_time, duration
 from helios.domain.budget.units import Unit, show
 from helios.domain.workflow.spec import ProjectSpec
 from helios.services.planner import PlannedTask, ProjectPlan
@@ -33,6 +33,15 @@ def show_plan(console: Console, spec: ProjectSpec, plan: ProjectPlan) -> None:
     _show_sums(console, spec, plan)
 
 
+def _ending(plan: ProjectPlan) -> str:
+    end = plan.ending
+    if end is None or end.p50 is None:
+        return "\nthe plan's windows never leave enough room for all of it"
+    latest = "later than can be told" if end.p90 is None else day_and_time(end.p90)
+    many = f", across {end.windows.p50:.0f} windows" if end.windows and end.windows.p50 > 1 else ""
+    return f"\ndone about {day_and_time(end.p50)}, nine times in ten by {latest}{many}"
+
+
 def _why(planned: PlannedTask) -> str:
     if planned.route is None:
         return "[dim]no model[/]"
@@ -52,6 +61,7 @@ def _show_sums(console: Console, spec: ProjectSpec, plan: ProjectPlan) -> None:
     sums.add_row("cost", *cost)
     sums.add_row("time", duration(ahead.seconds.p50), duration(ahead.seconds.p90))
     console.print(sums)
+    console.print(_ending(plan))
     if plan.fits:
         console.print(f"\n[green]✓[/] {plan.verdict}")
         return

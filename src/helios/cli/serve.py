@@ -24,6 +24,7 @@ def serve(
     """Serve the HTTP API until Ctrl-C; reference at /docs and /redoc."""
     settings = (flags or SettingFlags()).settings()
     from helios.bootstrap.house import open_house
+    from helios.bootstrap.mirroring import mirrored
     from helios.server.serving import serve as serve_house
 
     def ready(url: str) -> None:
@@ -34,7 +35,7 @@ def serve(
             talk().print(f"[green]●[/] serving; reference at {url}/docs; Ctrl-C ends it")
 
     async def work() -> None:
-        async with open_house(settings) as house:
+        async with open_house(settings) as house, mirrored(house):
             await serve_house(house, host=host, port=port, no_auth=insecure_no_auth, ready=ready)
 
     go(work())

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from helios.domain.budget.limit import Limit
+from helios.domain.budget.project_end import Ending, project_end
 from helios.domain.budget.units import Unit, show
 from helios.domain.ids import RunId, TaskId
 from helios.domain.pricing import MICRO, Catalogue, Tier
 from helios.domain.roles import Role
 from helios.domain.routing.learning import PRIOR
 from helios.domain.workflow.graph import Graph
-from helios.domain.workflow.plan import Forecast, TaskEstimate, forecast
+from helios.domain.workflow.plan import Band, Forecast, TaskEstimate, forecast
 from helios.domain.workflow.spec import ProjectSpec, TaskSpec
 from helios.services.governor import Gauge, Governor
 from helios.services.router import Route, Router, expected_usage
@@ -38,7 +39,8 @@ class PlannedTask:
 @dataclass(frozen=True, slots=True)
 class ProjectPlan:
     """The whole plan. `fits` is false when the ninetieth percentile exceeds a limit's room;
-    `verdict` says so in words; `resets_at` is when the binding window resets.
+    `verdict` says so in words; `resets_at` is when the binding window resets; `ending` is when all
+    is done, waiting for windows where it must, by the plan's limit that takes longest.
     """
 
     tasks: Mapping[TaskId, PlannedTask]
@@ -49,6 +51,7 @@ class ProjectPlan:
     fits: bool
     verdict: str
     resets_at: float | None
+    ending: Ending | None
 
 
 class Planner:
@@ -85,6 +88,7 @@ class Planner:
         fits, verdict, resets_at = _verdict(
             ahead, gauges, _strong_messages(planned, self._router.catalogue)
         )
+        ending = await self._ending(ahead)
         return ProjectPlan(
             tasks=planned,
             groups=graph.groups(),
@@ -94,7 +98,32 @@ class Planner:
             fits=fits,
             verdict=verdict,
             resets_at=resets_at,
+            ending=ending,
         )
+
+    async def _ending(self, ahead: Forecast) -> Ending | None:
+        """The latest end by any of the plan's windows; others' use of them is not reckoned with."""
+        limits = tuple(limit for limit in self._governor.ceilings.of_plan if not limit.tiers)
+        balances, now = await self._governor.books(limits)
+        endings = [
+            project_end(work, ahead.seconds, balance, now)
+            for balance in balances
+            if (work := self._work(ahead, balance.limit.unit))
+        ]
+        never = float("inf")
+        return max(endings, key=lambda end: never if end.p50 is None else end.p50, default=None)
+
+    def _work(self, ahead: Forecast, unit: Unit) -> Band | None:
+        match unit:
+            case Unit.MESSAGES:
+                return ahead.messages
+            case Unit.MICROUSD:
+                return ahead.cost_microusd
+            case Unit.MILLIPOINTS:
+                points_of, cost = self._governor.ceilings.plan.points_of, ahead.cost_microusd
+                return Band(points_of(round(cost.p50)), points_of(round(cost.p90)))
+            case _:
+                return None
 
     async def _plan_task(
         self, task: TaskSpec, role: Role | None, limits: tuple[Limit, ...], folder: Path | None
@@ -184,6 +213,7 @@ def plan_to_json(plan: ProjectPlan) -> dict[str, Any]:
         },
         "seconds": {"p50": round(ahead.seconds.p50, 1), "p90": round(ahead.seconds.p90, 1)},
         "sequential_s": round(ahead.sequential_s, 1),
+        "ends_at": asdict(plan.ending) if plan.ending else None,
         "tasks": [
             {
                 "task": task,
