@@ -32,7 +32,7 @@ run: $(VENV)/.run  ## run the example project, embedded: no server, no key, no n
 	@HELIOS_HOME=$(CURDIR)/.helios HELIOS_SANDBOX=$(SANDBOX) $(BIN)/helios run $(PROJECT)
 
 test: $(VENV)/.test  ## all tests; the last line counts passed, failed, skipped
-	@tools/install-packages bubblewrap postgresql
+	@tools/install-packages bubblewrap postgresql redis-server
 	@$(BIN)/python tools/run_tests.py
 
 check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute

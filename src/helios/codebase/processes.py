@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,36 @@ async def run_program(
     Raises:
         WorkspaceError: the program or its work directory is not there.
     """
+    given, file = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
+    process = _start(argv, env, cwd, file, guard)
+    # In a thread: asyncio's own processes may hang for ever when they are cancelled at their start.
+    loop = asyncio.get_running_loop()
+    ending = loop.run_in_executor(None, process.communicate, given)
+    try:
+        out, err = await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.wait({ending})  # reads the pipes to their end, so that they are closed
+        raise
+    return Ended(process.returncode, out, err)
+
+
+def _start(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    stdin: IO[bytes] | None,
+    guard: Path | None,
+) -> "subprocess.Popen[bytes]":
     guards = () if guard is None else (_shared_lock(guard),)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
@@ -69,15 +93,6 @@ async def run_program(
     finally:
         for held in guards:
             os.close(held)  # from here on the program alone holds the lock
-    try:
-        out, err = await process.communicate(stdin if isinstance(stdin, bytes) else None)
-    except BaseException:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        await process.communicate()  # reads the pipes to their end, so that they are closed
-        raise
-    return Ended(process.returncode or 0, out, err)
 
 
 async def uncut(act: Coroutine[Any, Any, None]) -> None:

@@ -1,5 +1,6 @@
 """Where a run's code comes from: the user's checkout, or a repository of our own."""
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from helios.codebase.snapshots import import_folder, own_repository
 from helios.domain.ids import RunId
 from helios.domain.workflow.spec import RepoSpec
 from helios.errors import WorkspaceError
+
+LOCK_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,12 @@ async def open_repository(git: Git, source: Source, started_from: str | None) ->
 
 async def set_ref(git: Git, ref: str, commit: str) -> None:
     """Point a ref of ours at a commit; a lock that a killed Git left on it is removed."""
+    for pause_s in LOCK_PAUSES_S:
+        done = await git.attempt("update-ref", "--no-deref", ref, commit, accept=(0, 1, 128))
+        if done.code == 0:
+            return
+        # Perhaps another run sets it at this moment; nobody holds it for so long.
+        await asyncio.sleep(pause_s)
     (git.directory / f"{ref}.lock").unlink(missing_ok=True)
     await git.run("update-ref", "--no-deref", ref, commit)
 
