@@ -28,7 +28,9 @@ def faulty(fault: str) -> str:
 
 
 @asynccontextmanager
-async def endpoint(answer: bytes | None) -> AsyncIterator[AnthropicProvider]:
+async def endpoint(
+    answer: bytes | None, *, simulated: bool = True
+) -> AsyncIterator[AnthropicProvider]:
     """A server that reads a request and says this, or only keeps silent."""
 
     handlers: list[asyncio.Task[None]] = []
@@ -52,7 +54,7 @@ async def endpoint(answer: bytes | None) -> AsyncIterator[AnthropicProvider]:
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    provider = AnthropicProvider("k", url, simulated=True)
+    provider = AnthropicProvider("k", url, simulated=simulated)
     try:
         yield provider
     finally:

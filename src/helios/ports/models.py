@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from helios.domain.budget.signal import Signal
 from helios.domain.usage import Usage
 
 
@@ -47,7 +48,10 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """What came back. `simulated` is true when no model answered."""
+    """What came back. `simulated` is true when no model answered.
+
+    `signals` is what the provider said of its own windows, dated by whoever keeps them.
+    """
 
     model: str
     text: str
@@ -55,6 +59,7 @@ class ModelReply:
     stop_reason: str
     usage: Usage
     simulated: bool = False
+    signals: tuple[Signal, ...] = ()
 
 
 class Provider(Protocol):

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from helios.domain.budget.signal import Signal
 from helios.errors import BadOutput, ModelError, ModelTimeout, RequestRefused, UsageError
 from helios.ports.models import ModelReply, ModelRequest
 from helios.providers.anthropic_messages import count_payload, payload, read_reply
@@ -18,6 +20,13 @@ API_URL = "https://api.anthropic.com"
 CONNECT_TIMEOUT_S = 10.0
 COUNT_TIMEOUT_S = 15.0
 """Counting helps a call that waits for it; without an answer the call goes on by its bytes."""
+
+
+def signals_in(headers: Mapping[str, str]) -> tuple[Signal, ...]:
+    """What an answer's headers say of the provider's windows, not dated yet."""
+    from helios.providers.signals.headers import parse_headers
+
+    return parse_headers(headers, 0.0).signals
 
 
 class AnthropicProvider:
@@ -69,7 +78,8 @@ class AnthropicProvider:
                     timeout=_patience(request.timeout_s),
                 )
                 body = await raw.read()
-        return read_reply(self._name, request, body, simulated=self._is_simulated(raw.headers))
+        reply = read_reply(self._name, request, body, simulated=self._is_simulated(raw.headers))
+        return reply if reply.simulated else replace(reply, signals=signals_in(raw.headers))
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """The input tokens of a request, counted by the endpoint; free of charge.

@@ -8,7 +8,7 @@ off at an output that Helios had lowered: both are paid, and no call of that tas
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
@@ -78,6 +78,7 @@ class Responses:
         self._provider = provider
         self._catalogue = catalogue
         self._clock = clock
+        self._book = book
         self._estimates = Estimates(
             catalogue,
             book,
@@ -204,6 +205,8 @@ class Responses:
             await asyncio.shield(self._ledger.charge_unknown(name))
             raise
         await asyncio.shield(self._keep(call, name, entry, size, reply, started))
+        for signal in reply.signals:
+            await self._book.save_signal(replace(signal, at=self._clock.now()))
         return reply
 
     async def _close_failed(self, name: RequestId, entry: Entry, error: ModelError) -> None:
@@ -262,7 +265,8 @@ def reply_to_json(reply: ModelReply, lowered_to: int | None = None) -> str:
     `lowered_to` is the output it was allowed, where that was less than its caller asked for.
     """
     noted = {} if lowered_to is None else {_LOWERED: lowered_to}
-    return json.dumps({**asdict(reply), **noted}, ensure_ascii=False)
+    said = {name: value for name, value in asdict(reply).items() if name != "signals"}
+    return json.dumps({**said, **noted}, ensure_ascii=False)
 
 
 def reply_from_json(text: str) -> ModelReply:
