@@ -24,6 +24,17 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile("repeatable")
 
+SLOW_FOLDERS = frozenset({"cli", "mirrors", "proof", "server"})
+"""Tests that start commands and servers, and kill some: left out of `make check`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW_FOLDERS & set(item.path.parts):
+            item.add_marker(pytest.mark.slow)
+
+
 NO_POSTGRES = "PostgreSQL not found: apt-get install postgresql"
 
 

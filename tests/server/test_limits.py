@@ -22,7 +22,7 @@ def test_a_ceiling_binds_its_account_and_those_below_at_once(fresh: Face) -> Non
     wish = {"estimated_messages": 6, "account": "회사/모바일/가게"}
     refused = fresh.post("request", wish).json()
     assert refused["allocated"] is False
-    assert refused["binding"].endswith("회사/모바일/하루")
+    assert refused["binding"].endswith("회사/모바일/하루/messages")
     assert fresh.post("request", {**wish, "account": "회사"}).json()["allocated"] is True
     listed = fresh.get("limits", params={"account": "회사/모바일"}).json()["items"]
     assert listed == [told]
@@ -33,13 +33,13 @@ def test_a_ceiling_of_everybody_is_replaced_and_forgotten(fresh: Face) -> None:
     window = {"kind": "anchored", "hours": 168, "anchor": "2026-11-16T00:00:00+09:00"}
     body = {"unit": "microusd", "cap": 10_000_000, "window": window, "strong_only": True}
     first = put(fresh, "weekly", body).json()
-    assert (first["account"], first["key"]) == ("", "everybody/weekly")
+    assert (first["account"], first["key"]) == ("", "everybody/weekly/microusd")
     assert first["window"]["anchor"] == 1_794_754_800.0
     tag = fresh.get("limits/weekly").headers["etag"]
     assert fresh.get("limits/weekly", headers={"If-None-Match": tag}).status_code == 304
     put(fresh, "weekly", {**body, "cap": 7})
     assert fresh.get("limits/weekly", headers={"If-None-Match": tag}).json()["cap"] == 7
-    assert "everybody/weekly" in {g["key"].removeprefix("simulated/") for g in
+    assert "everybody/weekly/microusd" in {g["key"].removeprefix("simulated/") for g in
                                   fresh.get("status").json()["gauges"]}  # fmt: skip
     gone = fresh.client.delete("/api/v1/helios/budget/limits/weekly")
     assert (gone.status_code, gone.content) == (204, b"")
