@@ -39,7 +39,8 @@ check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -m "not slow and not postgres and not sandbox" -n 2 tests
+	@$(BIN)/python -m pytest -q -m "not slow and not postgres and not sandbox" -n 2 \
+		--hypothesis-profile quick tests
 
 bench: $(VENV)/.test  ## measure the hot paths, as ratios to a baseline of the same run
 	@for part in $(BENCHES); do echo "== $$part"; $(BIN)/python benchmarks/$$part.py || exit 1; done

@@ -22,6 +22,7 @@ from helios.stores.sql.schema import metadata
 # looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=2_000, print_blob=True)
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
 SLOW_FOLDERS = frozenset({"cli", "mirrors", "proof", "server"})

@@ -16,6 +16,8 @@ from helios.providers.model_facts import accepts_forced_tool
 from helios.providers.simulator import start_simulator
 from helios.testing.clock import MovableClock
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_text_answer_says_that_it_is_simulated(simulate: Any, ask: Any) -> None:
     async def scenario() -> None:

@@ -15,6 +15,8 @@ from helios.errors import ConnectionLost
 from helios.providers.anthropic_api import AnthropicProvider
 from helios.providers.simulator.server import NO_ANSWER
 
+pytestmark = pytest.mark.slow
+
 
 def body(**changes: Any) -> dict[str, Any]:
     usual = {

@@ -23,6 +23,8 @@ from helios.testing.scripted_model import ScriptedProvider, reply
 from tests.services.crashes import Crash, CrashingAt
 from tests.services.rooms import Rooms, in_rooms
 
+pytestmark = pytest.mark.slow
+
 MODEL = "claude-sonnet-5-5"
 ASKED = 16_000
 LEARNED = 4_000

@@ -20,6 +20,8 @@ from helios.domain.budget.signal import Signal
 from helios.domain.budget.units import Unit
 from tests.domain.budget.window_world import LENGTH, START, Moment, World, live
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(30)
 CHANGED = range(8)
 
