@@ -67,16 +67,16 @@ async def call(ledger: SqlLedger, name: str, ceiling: Limit) -> None:
 Life = Callable[[SqlLedger, str, Limit], Awaitable[None]]
 
 
-def rate(url: str, life: Life, callers: int, each: int, *, spread: int = 1) -> float:
+def rate(url: str, life: Life, callers: int, each: int) -> float:
     """Lives per second by so many callers, over so many independent limits."""
 
     async def go() -> float:
         database = open_database(url)
-        ledger, ceilings, run = SqlLedger(database), limits(spread), time.time_ns()
+        ledger, ceilings, run = SqlLedger(database), limits(1), time.time_ns()
 
         async def caller(number: int) -> None:
             for n in range(each):
-                await life(ledger, f"{run}.{number}.{n}", ceilings[number % spread])
+                await life(ledger, f"{run}.{number}.{n}", ceilings[0])
 
         start = time.perf_counter()
         await asyncio.gather(*(caller(number) for number in range(callers)))
@@ -337,9 +337,6 @@ def main() -> None:
     for url in sys.argv[1:]:
         commit = raw_postgres(url)
         compare("PostgreSQL", url, commit)
-        for spread in (1, 4, 16):
-            top = max(rate(url, pair, 64, 15, spread=spread) for _ in range(RUNS))
-            print(f"PostgreSQL 64 callers on {spread:>2} limits: {top:,.0f} pairs/s", flush=True)
         latencies("PostgreSQL", url, commit)
         big("PostgreSQL", url)
 
