@@ -57,6 +57,7 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
     assert knowing == {
         "services/responses.py",
         "bootstrap/house.py",
+        "bootstrap/learning.py",
         "bootstrap/session.py",
         "bootstrap/signals.py",
     }

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from helios.telemetry.system_clock import SystemClock
 from tests.cli.test_commands import SMALL, project
 from tests.e2e.helios_process import EXAMPLE, Helios
 
@@ -122,3 +125,40 @@ def test_a_plan_says_when_it_is_done_across_windows(tmp_path: Path) -> None:
     shown = tight.run("plan", str(EXAMPLE)).out
     assert "nine times in ten by" in shown
     assert "windows" in shown
+
+
+def transcript_line(message: str, ago_s: float, output: int = 40) -> str:
+    at = datetime.fromtimestamp(SystemClock().now() - ago_s, UTC)
+    usage = {"input_tokens": 10, "output_tokens": output}
+    body = {"id": message, "model": "claude-opus-5-5", "usage": usage}
+    row = {"type": "assistant", "timestamp": at.isoformat(), "requestId": f"req_{message}"}
+    return json.dumps({**row, "message": body}) + "\n"
+
+
+def test_what_claude_code_used_beside_helios_is_booked_once(helios: Helios, tmp_path: Path) -> None:
+    folder = tmp_path / "기록" / "project"
+    folder.mkdir(parents=True)
+    lines = [transcript_line("a", 600), transcript_line("a", 599, 90), transcript_line("b", 60)]
+    old = transcript_line("old", 3 * 86_400)
+    (folder / "s.jsonl").write_text("".join([*lines, old, "not json\n"]), encoding="utf-8")
+    resets_at = SystemClock().now() + 4 * 3600
+    told = {"five_hour": {"utilization": 0.42, "resetsAt": resets_at}}
+    event = {"type": "rate_limit_event", "rate_limit_info": {"unifiedWindows": told}}
+    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n", encoding="utf-8")
+    words = ["budget", "learn", str(tmp_path / "events.jsonl"), "--transcripts", str(folder.parent)]
+    for _ in range(2):
+        learnt = helios.run(*words)
+        assert learnt.code == 0, learnt.err
+        assert "2 calls of this window booked, 1 figures" in learnt.err
+        assert "1 lines made no sense" in learnt.err
+    real = helios.run("budget", "--real", "--json").data
+    window = real["limits"][0]
+    assert (real["simulated"], window["spent"]) == (False, 2)
+    assert (window["provider"]["used"], window["provider"]["source"]) == (0.42, "cli")
+    assert window["cap"] < 900, "what others used of the window is not Helios's to spend"
+    assert [row["name"] for row in real["by_project"]] == ["outside Helios"]
+    assert helios.run("budget", "--json").data["limits"][0]["spent"] == 0
+    shown = helios.run("budget", "--real").out
+    assert "the provider says 42% (cli" in shown
+    missing = helios.run("budget", "learn", str(tmp_path / "nothing.jsonl"))
+    assert missing.code == 2

@@ -55,19 +55,22 @@ class House:
     plan: Plan
     book: RunBook
 
-    async def desk(self, record: RunRecord | None = None) -> "Desk":
-        """The desk of a run; without one, of what a new run would be."""
-        around = record or surroundings(self.settings)
-        plan = simulated_plan(self.plan) if around.simulated else self.plan
-        ceilings = Ceilings(plan, self.settings.human_reserve, simulated=around.simulated)
+    async def desk(
+        self, record: RunRecord | None = None, *, simulated: bool | None = None
+    ) -> "Desk":
+        """The desk of a run; without one, of what a new run would be, or as `simulated` says."""
+        if simulated is None:
+            simulated = (record or surroundings(self.settings)).simulated
+        plan = simulated_plan(self.plan) if simulated else self.plan
+        ceilings = Ceilings(plan, self.settings.human_reserve, simulated=simulated)
         ledger, book = self.stores.ledger, self.stores.budget
         calibrator = None
-        if not around.simulated:
+        if not simulated:
             await import_signals(self.settings.home, book)
             calibrator = Calibrator(plan, ledger, book, plan_only=self.settings.plan_only)
         governor = Governor(ledger, ceilings, self.clock, book, calibrator)
         await governor.refresh(now=True)
-        return Desk(self, governor, around.simulated)
+        return Desk(self, governor, simulated)
 
     @property
     def locks(self) -> Path:

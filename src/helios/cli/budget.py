@@ -53,23 +53,31 @@ Account = Annotated[str, Parameter(help="Whose ceiling: a path such as acme/mobi
 
 
 @app.default
-def budget(*, json: AsJson = False, flags: SettingFlags | None = None) -> int:
+def budget(
+    *,
+    real: Annotated[
+        bool, Parameter(negative="", help="The books of real calls, also without a key.")
+    ] = False,
+    json: AsJson = False,
+    flags: SettingFlags | None = None,
+) -> int:
     """Show how full the windows are, what this window went to, and the windows before."""
-    return go(_budget(as_json=json, flags=flags or SettingFlags()))
+    return go(_budget(real=real, as_json=json, flags=flags or SettingFlags()))
 
 
-async def _budget(*, as_json: bool, flags: SettingFlags) -> int:
+async def _budget(*, real: bool, as_json: bool, flags: SettingFlags) -> int:
     from helios.bootstrap.house import open_house
     from helios.cli.budget_view import show_budget, show_outlooks
     from helios.services.progress import budget_to_json
 
     async with open_house(flags.settings()) as house:
-        desk = await house.desk()
+        desk = await house.desk(simulated=False if real else None)
         state = await desk.governor.status(desk.governor.ceilings.of_everybody())
         window = state.gauges[0]
         past = await desk.governor.history(window.key)
         ahead = await desk.forecaster.windows()
-        since = window.opened_at if window.opened_at is not None else state.at - 5 * 3600.0
+        # What was learnt from elsewhere may be older than the window Helios opened with it.
+        since = min(window.opened_at or state.at, state.at - 5 * 3600.0)
         spent = {
             what: await desk.spending.by(what, since, state.at + 1.0)
             for what in ("model", "project")
@@ -209,6 +217,33 @@ def reserve(share: str, *, flags: SettingFlags | None = None) -> int:
         raise UsageError(f"{share!r} is no share", next_step="Example: 20%, or 0.2.") from None
     path = save_setting("human_reserve", kept)
     talk().print(f"[green]✓[/] agents leave {kept:.0%} of every window to you ({path})")
+    return 0
+
+
+@app.command
+def learn(
+    *events: Annotated[Path, Parameter(help="Files of Claude Code's stream-json output.")],
+    transcripts: Annotated[Path, Parameter(help="Where Claude Code keeps its transcripts.")] = Path(
+        "~/.claude/projects"
+    ),
+    flags: SettingFlags | None = None,
+) -> int:
+    """Take note of what Claude Code used of this window beside Helios, on this machine."""
+    return go(_learn(transcripts.expanduser(), events, flags or SettingFlags()))
+
+
+async def _learn(transcripts: Path, events: tuple[Path, ...], flags: SettingFlags) -> int:
+    from helios.bootstrap.house import open_house
+    from helios.bootstrap.learning import learn as learn_from
+
+    async with open_house(flags.settings()) as house:
+        learnt = await learn_from(house, transcripts, events)
+    ignored = f", {learnt.ignored} lines made no sense" if learnt.ignored else ""
+    talk().print(
+        f"[green]✓[/] {learnt.calls} calls of this window booked, "
+        f"{learnt.figures} figures of the provider kept{ignored}"
+    )
+    next_command("helios budget --real")
     return 0
 
 

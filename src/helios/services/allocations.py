@@ -66,7 +66,10 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a call took. Its request id is that of its allocation, or a new one."""
+    """What a call took. Its request id is that of its allocation, or a new one.
+
+    `at` is when (UTC seconds); None means now.
+    """
 
     request_id: str
     model: str
@@ -76,6 +79,7 @@ class Report:
     project: str = ""
     task: str = ""
     agent: str = ""
+    at: float | None = None
 
 
 class Allocator:
@@ -156,7 +160,7 @@ class Allocator:
             await self._governor.settle(report.request_id, entry.fence, actual)
         spend = Spend(
             request_id=report.request_id,
-            at=self._clock.now(),
+            at=self._clock.now() if report.at is None else report.at,
             model=model.name,
             tier=str(model.tier),
             usage=report.usage,
