@@ -43,7 +43,8 @@ check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute
 		--hypothesis-profile quick tests
 
 bench: $(VENV)/.test  ## measure the hot paths, as ratios to a baseline of the same run
-	@for part in $(BENCHES); do echo "== $$part"; $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@tools/install-packages postgresql redis-server
+	@for part in $(BENCHES); do echo "== $$part"; PYTHONPATH=. $(BIN)/python benchmarks/$$part.py || exit 1; done
 
 soak: $(VENV)/.test  ## kill it 1,000 times and search long for an overrun, ten minutes
 	@tools/install-packages postgresql

@@ -1,6 +1,6 @@
 """Measure the ledger against the bare databases under it.
 
-    python benchmarks/ledger.py [postgresql://user@host/empty_database]
+    PYTHONPATH=. python benchmarks/ledger.py
 
 Rates are the best of several runs that alternate with their baseline, so that ratios hold on a
 busy machine. "A pair" is a reservation and its end: two durable commits. The baseline makes the
@@ -13,7 +13,6 @@ import asyncio
 import itertools
 import sqlite3
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from scaling import compare_processes
 from sqlalchemy import Connection, TextClause, text
+from tests.postgres import NoPostgresError, private_postgres
 
 from helios.domain.budget.ledger import Request
 from helios.domain.budget.limit import Limit
@@ -334,11 +335,17 @@ def main() -> None:
         latencies("SQLite", f"sqlite:///{folder}/latency.db", commit)
         big("SQLite", f"sqlite:///{folder}/big.db")
         memory(f"sqlite:///{folder}/memory.db")
-    for url in sys.argv[1:]:
-        commit = raw_postgres(url)
-        compare("PostgreSQL", url, commit)
-        latencies("PostgreSQL", url, commit)
-        big("PostgreSQL", url)
+    try:
+        with private_postgres(durable=True) as server:
+            for step in (compare, latencies, big):
+                server.run(f"CREATE DATABASE {step.__name__}")
+                url = server.url(step.__name__)
+                arguments = (raw_postgres(url),) if step is not big else ()
+                step("PostgreSQL", url, *arguments)
+            server.run("CREATE DATABASE scaling")
+            compare_processes(server.url("scaling"))
+    except NoPostgresError as error:
+        print(f"PostgreSQL was not measured: {error}")
 
 
 if __name__ == "__main__":

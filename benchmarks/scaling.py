@@ -1,8 +1,7 @@
 """Measure processes that share a PostgreSQL ledger, on one limit and on a limit each.
 
-    python benchmarks/scaling.py postgresql://user@host/empty_database
-
-A pair is a reservation and its release: two durable commits. The figure is the sum over processes.
+`benchmarks/ledger.py` calls it; run as a program it is one of the processes. A pair is a
+reservation and its release: two durable commits. The figure is the sum over processes.
 """
 
 import asyncio
@@ -70,12 +69,8 @@ def together(url: str, keys: list[str]) -> float:
     return sum(rates)
 
 
-def main() -> None:
+def compare_processes(url: str) -> None:
     """Compare one limit with a limit each, for 1, 2 and 4 processes."""
-    if len(sys.argv) == 4:
-        asyncio.run(spend(*sys.argv[1:]))
-        return
-    (url,) = sys.argv[1:]
     for count in (1, 2, 4):
         shared = together(url, ["one"] * count)
         own = together(url, [f"own{number}" for number in range(count)])
@@ -87,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(spend(*sys.argv[1:]))

@@ -1,15 +1,9 @@
 """Databases for tests: SQLite in a fresh file, PostgreSQL from a private server."""
 
 import itertools
-import os
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
 
 import psycopg
 import pytest
@@ -17,6 +11,7 @@ from hypothesis import settings
 
 from helios.stores.sql.database import open_database
 from helios.stores.sql.schema import metadata
+from tests.postgres import NO_POSTGRES, PostgresServer, postgres_binary, private_postgres
 
 # The same examples every time, so that a red test is red again; `--hypothesis-profile explore`
 # looks for new ones.
@@ -36,83 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-NO_POSTGRES = "PostgreSQL not found: apt-get install postgresql"
-
-
-@dataclass(frozen=True)
-class PostgresServer:
-    """A private server that listens on a socket in its own folder only."""
-
-    folder: Path
-    process: subprocess.Popen[bytes]
-
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self.folder}"
-
-    def run(self, statement: str) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
-
-
-def postgres_binary(name: str) -> str | None:
-    """The newest installed server's binary, else one on the PATH."""
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4])
-    )
-    return str(installed[-1]) if installed else shutil.which(name)
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server for this worker, started once and stopped at the end."""
-    initdb, postgres = postgres_binary("initdb"), postgres_binary("postgres")
-    if not (initdb and postgres):
+    if not (postgres_binary("initdb") and postgres_binary("postgres")):
         pytest.skip(NO_POSTGRES)
-    folder = Path(tempfile.mkdtemp(prefix="helios-pg-"))
-    # The server refuses to run as root.
-    user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    as_user = user if os.geteuid() == 0 else {}
-    if as_user:
-        shutil.chown(folder, "postgres", "postgres")
-    process = None
-    try:
-        data = str(folder / "data")
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        made = subprocess.run(
-            [initdb, "-D", data, *options], cwd=folder, capture_output=True, check=False, **as_user
-        )
-        if made.returncode:
-            pytest.fail(f"initdb failed: {made.stderr.decode()}")
-        log = (folder / "log").open("wb")
-        settings = ["listen_addresses=", "fsync=off", "max_connections=200"]
-        process = subprocess.Popen(
-            [postgres, "-D", data, "-k", str(folder), *(f"-c{s}" for s in settings)],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            **as_user,
-        )
-        log.close()
-        server = PostgresServer(folder, process)
-        _wait_until_ready(server)
+    with private_postgres(durable=False) as server:
         yield server
-    finally:
-        if process:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_ready(server: PostgresServer) -> None:
-    began = perf_counter()
-    while True:
-        try:
-            return server.run("SELECT 1")
-        except psycopg.OperationalError:
-            if server.process.poll() is not None or perf_counter() - began > 30:
-                log = (server.folder / "log").read_text()
-                pytest.fail(f"the PostgreSQL server did not start:\n{log}")
-        sleep(0.05)
 
 
 _numbers = itertools.count(1)

@@ -16,7 +16,7 @@ import pytest
 
 from helios.stores.sql.database import Patience, open_database
 from helios.stores.sql.ledger import SqlLedger
-from tests.conftest import NO_POSTGRES, postgres_binary
+from tests.postgres import NO_POSTGRES, postgres_binary
 from tests.proof.books import OPEN, BooksCheck
 from tests.proof.children import Meter, Spending, spend
 from tests.proof.meters import compare, sweep_after_the_leases

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import NO_POSTGRES, postgres_binary
+from tests.postgres import NO_POSTGRES, postgres_binary
 from tests.server.faces import Face, serving
 
 pytestmark = pytest.mark.slow
