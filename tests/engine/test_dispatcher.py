@@ -1,11 +1,13 @@
 """What starts when, what never starts, and how a run ends."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from helios.domain.workflow.states import RunState, TaskState
+from helios.engine.worker import TaskWorker
 from helios.errors import BudgetExhausted
 from tests.engine.driving import HEAD, Driven, Project
 
@@ -96,6 +98,27 @@ def test_a_limit_that_never_resets_stops_the_run_with_its_cure(tmp_path: Path) -
             assert (await driven.house.stores.runs.runs())[0].state is RunState.STOPPED
 
     asyncio.run(look())
+
+
+@pytest.mark.parametrize("step", ["_next_number", "_begin", "_work", "_decide"])
+def test_a_cancellation_in_the_middle_of_any_step_ends_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    project = Project(tmp_path, "  one: {run: exit 1}\n  next: {run: 'true', needs: one}\n")
+    reached = threading.Event()
+
+    async def linger(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def cancel(driven: Driven) -> None:
+        assert await asyncio.to_thread(reached.wait, 20)
+        await driven.house.book.ask_to_cancel(driven.session.record)
+
+    monkeypatch.setattr(TaskWorker, step, linger)
+    state, states, _, _ = project.drive(cancel)
+    assert state is RunState.CANCELLED
+    assert set(states.values()) == {TaskState.CANCELLED}
 
 
 def test_a_wish_to_cancel_ends_everything(tmp_path: Path) -> None:

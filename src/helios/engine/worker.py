@@ -49,6 +49,8 @@ class TaskWorker:
             if failure.kind is FailureKind.BUDGET:
                 return str(await self._step("put back", task, self._put_back, failure))
             decision = await self._step("decide", task, self._decide, number, failure)
+            if isinstance(decision, Outcome):  # cancelled while it was decided
+                return await self._finish(task, TaskState.CANCELLED, _BY_YOU, decision)
             if decision is None:
                 reason = _gave_up(number, failure)
                 return await self._finish(task, TaskState.FAILED, reason, outcome)
@@ -177,7 +179,8 @@ class TaskWorker:
         await asyncio.Event().wait()
 
 
-_CANCELLED = Outcome(failure=Failure(FailureKind.CANCELLED, "cancelled by you"))
+_BY_YOU = "cancelled by you"
+_CANCELLED = Outcome(failure=Failure(FailureKind.CANCELLED, _BY_YOU))
 
 
 def _gave_up(number: int, failure: Failure) -> str:
