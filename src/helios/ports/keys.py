@@ -1,0 +1,69 @@
+"""The keys of the gateway, and the batches that were sent through it.
+
+Promises every implementation keeps (the conformance suite numbers its tests after them):
+
+ 1 a key is found by the digest of its secret alone, and read back letter by letter
+ 2 names are unique among keys that are not revoked; the second of two is refused
+ 3 a revoked key stays in the list and is never live again
+ 4 callers at the same moment lose nothing
+ 5 a batch that was noted is listed until it is closed, also after opening the store again
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from helios.domain.gateway.key import GatewayKey
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch whose results are not settled. `request_id` is its entry in the ledger; `upstream_id`
+    is the provider's name for it; times are UTC seconds.
+    """
+
+    request_id: str
+    upstream_id: str
+    account: str
+    project: str
+    simulated: bool
+    created_at: float
+
+
+class KeyBook(Protocol):
+    """What the gateway remembers."""
+
+    async def add(self, key: GatewayKey, digest: str) -> None:
+        """Store a key under the digest of its secret.
+
+        Raises:
+            ConflictError: a key of this name is there already.
+        """
+        ...
+
+    async def find(self, digest: str) -> GatewayKey | None:
+        """The key with this digest, revoked or not."""
+        ...
+
+    async def keys(self) -> tuple[GatewayKey, ...]:
+        """All keys, by name and then by age, revoked ones included."""
+        ...
+
+    async def revoke(self, name: str, at: float) -> bool:
+        """End a key; whether there was one of this name that was not revoked."""
+        ...
+
+    async def used(self, name: str, at: float) -> None:
+        """Note that a key was used; earlier times than the one noted change nothing."""
+        ...
+
+    async def note_batch(self, batch: OpenBatch) -> None:
+        """Remember a batch."""
+        ...
+
+    async def open_batches(self, *, simulated: bool) -> tuple[OpenBatch, ...]:
+        """Those not closed yet, the oldest first."""
+        ...
+
+    async def close_batch(self, request_id: str) -> None:
+        """Its results are settled."""
+        ...
