@@ -15,7 +15,7 @@ from helios.bootstrap.house import open_house
 from helios.config import load_settings
 from helios.ports.clock import Clock
 from helios.server.app import create_app
-from helios.server.hosts import LOOPBACK
+from helios.server.hosts import LOOPBACK, KnownHosts
 from helios.server.serving import listen
 
 BUDGET = "/api/v1/helios/budget"
@@ -51,7 +51,7 @@ def serving(
 
     async def run() -> None:
         async with open_house(load_settings(flags, environment={}), clock=clock) as house:
-            app = create_app(await house.desk(), hosts=LOOPBACK)
+            app = KnownHosts(create_app(await house.desk()), hosts=LOOPBACK)
             with listen("127.0.0.1", 0) as listener:
                 config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
                 server = uvicorn.Server(config)

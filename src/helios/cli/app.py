@@ -23,6 +23,8 @@ for order, (verb, module, group, about) in enumerate(
         ("resume", "running", RUNS, "Go on with a run, as the project was when it began."),
         ("cancel", "running", RUNS, "End a run; what is finished is kept."),
         ("serve", "serve", RUNS, "Serve the HTTP API for other programs."),
+        ("keys", "keys", RUNS, "Keys for the gateway's clients: budget, models, rate."),
+        ("simulate-provider", "simulate", RUNS, "Serve simulated answers, for trying things out."),
         ("status", "looking", LOOKS, "How far a project's newest run is."),
         ("why", "looking", LOOKS, "Why a task waits, and why it has its model."),
         ("budget", "budget", LOOKS, "How full the windows are, and what may be spent."),
@@ -31,5 +33,6 @@ for order, (verb, module, group, about) in enumerate(
     )
 ):
     # By name: a command loads what it needs when it is called, not before.
-    place = f"helios.cli.{module}:{'app' if module == 'budget' else verb}"
+    function = "app" if module in ("budget", "keys") else verb.replace("-", "_")
+    place = f"helios.cli.{module}:{function}"
     app.command(place, name=verb, group=group, sort_key=order, help=about)

@@ -127,13 +127,22 @@ def set_limit(
     problem = problem_with_name(name) or problem_with_account(scope.account)
     if problem:
         raise UsageError(problem, next_step="Example: helios budget set cap 50 usd --account acme")
+    rule = ceiling(name, amount, unit, scope)
+    return go(_set_limit(rule, scope.per, flags or SettingFlags()))
+
+
+def ceiling(name: str, amount: float, unit: AmountUnit, scope: Scope) -> LimitRule:
+    """The rule a person means.
+
+    Raises:
+        UsageError: the amount is nothing, or more than can be counted.
+    """
     counted, factor = UNITS[unit]
     cap = round(amount * factor) if isfinite(amount) else 0
     if not 0 < cap < LARGEST:
         raise UsageError(f"a ceiling of {amount:g} {unit} is not possible", next_step="Give more.")
     window = WINDOWS[scope.per]
-    rule = LimitRule(scope.account, name, counted, cap, window, scope.strong, scope.throttles)
-    return go(_set_limit(rule, scope.per, flags or SettingFlags()))
+    return LimitRule(scope.account, name, counted, cap, window, scope.strong, scope.throttles)
 
 
 async def _set_limit(rule: LimitRule, per: Per, flags: SettingFlags) -> int:

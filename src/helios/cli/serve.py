@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from helios.cli.options import AsJson, SettingFlags, go
+from helios.cli.options import AsJson, SettingFlags, go_fast
 from helios.cli.terminal import print_line, talk
 
 Port = Annotated[int, Parameter(help="Where to listen; 0 takes a free port and prints it.")]
@@ -38,6 +38,6 @@ def serve(
         async with open_house(settings) as house, mirrored(house):
             await serve_house(house, host=host, port=port, no_auth=insecure_no_auth, ready=ready)
 
-    go(work())
+    go_fast(work())
     talk().print("[yellow]■[/] ended")
     return 0

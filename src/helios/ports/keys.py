@@ -9,6 +9,7 @@ Promises every implementation keeps (the conformance suite numbers its tests aft
  5 a batch that was noted is listed until it is closed, also after opening the store again
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,15 +34,16 @@ class KeyBook(Protocol):
     """What the gateway remembers."""
 
     async def add(self, key: GatewayKey, digest: str) -> None:
-        """Store a key under the digest of its secret.
+        """Store a key under the digest of its secret; the same key again changes nothing.
 
         Raises:
-            ConflictError: a key of this name is there already.
+            ConflictError: a key of this name is there that is not revoked, or another key has
+                this digest.
         """
         ...
 
-    async def find(self, digest: str) -> GatewayKey | None:
-        """The key with this digest, revoked or not."""
+    async def by_digest(self) -> Mapping[str, GatewayKey]:
+        """All keys under the digests of their secrets, revoked ones included."""
         ...
 
     async def keys(self) -> tuple[GatewayKey, ...]:
@@ -52,12 +54,12 @@ class KeyBook(Protocol):
         """End a key; whether there was one of this name that was not revoked."""
         ...
 
-    async def used(self, name: str, at: float) -> None:
+    async def used(self, digest: str, at: float) -> None:
         """Note that a key was used; earlier times than the one noted change nothing."""
         ...
 
     async def note_batch(self, batch: OpenBatch) -> None:
-        """Remember a batch."""
+        """Remember a batch; once more changes nothing."""
         ...
 
     async def open_batches(self, *, simulated: bool) -> tuple[OpenBatch, ...]:

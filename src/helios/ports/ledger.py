@@ -25,7 +25,10 @@ class Ledger(Protocol):
     """Reserve before spending, settle after. Times are the ledger's own."""
 
     async def reserve(self, request: Request, limits: Sequence[Limit]) -> Admission:
-        """Hold the estimate on every limit, or say why not."""
+        """Hold the estimate on every limit, or say why not.
+
+        With `request.sends` the entry is SENT in the same commit, as if `mark_sent` had followed.
+        """
         ...
 
     async def mark_sent(self, request_id: str, fence: int) -> Entry:

@@ -1,6 +1,5 @@
 """The app: endpoints, errors and the document that describes them."""
 
-from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,7 +9,6 @@ from helios import __version__
 from helios.bootstrap.house import Desk
 from helios.server.board import Board
 from helios.server.budget import BudgetFace
-from helios.server.hosts import KnownHosts
 from helios.server.limits import LimitsFace
 from helios.server.problems import MEDIA_TYPE, Problem, answer_with_problems
 from helios.server.sizes import BoundedBodies
@@ -36,13 +34,8 @@ class HeliosApp(FastAPI):
         return super().openapi()
 
 
-def create_app(desk: Desk, *, hosts: Collection[str] | None = None) -> FastAPI:
-    """The app over one desk.
-
-    Args:
-        desk: the services of one set of books, open as long as the app is served.
-        hosts: names under which it answers; None means any.
-    """
+def create_app(desk: Desk) -> FastAPI:
+    """Helios's own API over one desk, which is open as long as the app is served."""
     problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     app = HeliosApp(
         title="Helios",
@@ -65,6 +58,4 @@ def create_app(desk: Desk, *, hosts: Collection[str] | None = None) -> FastAPI:
     app.get("/api/health", tags=["server"])(server_health)
     answer_with_problems(app, desk.house.clock)
     app.add_middleware(BoundedBodies)
-    if hosts is not None:
-        app.add_middleware(KnownHosts, hosts=frozenset(hosts))
     return app

@@ -7,18 +7,24 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
-from helios.bootstrap.house import House
-from helios.errors import ConflictError, StoreError, UsageError
+from helios.bootstrap.gateway import GatewayDesk, open_gateway
+from helios.bootstrap.house import Desk, House
+from helios.errors import ConflictError, ModelError, StoreError, UsageError
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
 from helios.server.app import create_app
-from helios.server.hosts import LOOPBACK
+from helios.server.gateway.door import Gateway
+from helios.server.hosts import LOOPBACK, KnownHosts
+from helios.server.protocol import PatientProtocol
 
 SWEEP_S = 10.0
+BATCHES_S = 30.0
 GOODBYE_S = 5
 """How long open requests may still take when the server ends."""
 
@@ -53,25 +59,48 @@ async def serve(
             next_step="Serve on 127.0.0.1, or say --insecure-no-auth if the network is yours.",
         )
     desk = await house.desk()
-    app = create_app(desk, hosts=LOOPBACK | {_in_url(host)} if local else None)
-    with listen(host, port) as listener:
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="critical",  # what fails is in Helios's own log, with its cause
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GOODBYE_S,
+    async with open_gateway(house, desk) as gateway:
+        with listen(host, port) as listener:
+            taken = listener.getsockname()[1]
+            _check_upstream(house, desk, taken)
+            door = Gateway(create_app(desk), gateway)
+            app = KnownHosts(door, hosts=LOOPBACK | {_in_url(host)}) if local else door
+            ready(f"http://{_in_url(host)}:{taken}")
+            sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
+            settling = asyncio.create_task(settle_batches(gateway)) if gateway else None
+            try:
+                await _Server(_config(app)).serve(sockets=[listener])
+            finally:
+                sweeping.cancel()
+                if settling:
+                    settling.cancel()
+                await door.close(GOODBYE_S)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        log_config=None,
+        log_level="critical",  # what fails is in Helios's own log, with its cause
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )
+
+
+def _check_upstream(house: House, desk: Desk, port: int) -> None:
+    """ANTHROPIC_BASE_URL is meant for clients of the gateway; here it would lead in a circle."""
+    parts = urlsplit(house.settings.base_url)
+    if not desk.simulated and parts.port == port and is_loopback(parts.hostname or ""):
+        raise UsageError(
+            f"the gateway would ask itself: its upstream is {house.settings.base_url}",
+            next_step="Unset ANTHROPIC_BASE_URL where you start `helios serve`.",
         )
-        ready(f"http://{_in_url(host)}:{listener.getsockname()[1]}")
-        sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
-        try:
-            await _Server(config).serve(sockets=[listener])
-        finally:
-            sweeping.cancel()
 
 
 def is_loopback(host: str) -> bool:
@@ -132,6 +161,16 @@ async def sweep_regularly(ledger: Ledger, clock: Clock) -> None:
         except StoreError as error:
             log.warning("the store is away", error=error.message)
         await clock.sleep(SWEEP_S)
+
+
+async def settle_batches(gateway: GatewayDesk) -> None:
+    """Book what batches took soon after they have ended."""
+    while True:
+        await gateway.clock.sleep(BATCHES_S)
+        try:
+            await gateway.batches.settle_ended()
+        except (StoreError, ModelError) as error:
+            log.warning("batches not settled", error=error.message)
 
 
 def _in_url(host: str) -> str:

@@ -8,10 +8,12 @@ from helios.errors import UsageError
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.events import EventSink
+from helios.ports.keys import KeyBook
 from helios.ports.ledger import Ledger
 from helios.ports.runs import RunStore
 from helios.stores.sql.budget_book import SqlBudgetBook
 from helios.stores.sql.database import open_database
+from helios.stores.sql.keys import SqlKeyBook
 from helios.stores.sql.ledger import SqlLedger
 from helios.stores.sql.runs import SqlRunStore
 
@@ -27,6 +29,7 @@ class Stores:
     ledger: Ledger
     runs: RunStore
     budget: BudgetBook
+    keys: KeyBook
     url: str
     shut: Callable[[], Awaitable[None]]
 
@@ -58,6 +61,7 @@ def open_stores(
             ledger=SqlLedger(database, None if database_time else clock),
             runs=SqlRunStore(database, clock, sink),
             budget=SqlBudgetBook(database),
+            keys=SqlKeyBook(database),
             url=database.url,
             shut=database.close,
         )

@@ -10,7 +10,10 @@ SpendBy = Literal["model", "project", "agent", "task", "account", "tier"]
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """One answered call, or usage that somebody reported. Names that are not known are empty."""
+    """One answered call, or usage that somebody reported. Names that are not known are empty.
+
+    `asked` is the model that was asked for, where somebody else may have decided.
+    """
 
     request_id: str
     at: float
@@ -25,6 +28,7 @@ class Spend:
     project: str = ""
     task: str = ""
     agent: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,7 @@ def spend_row(spend: Spend) -> dict[str, Any]:
         "project": spend.project,
         "task": spend.task,
         "agent": spend.agent,
+        "asked": spend.asked,
     }
 
 

@@ -45,6 +45,8 @@ Counter = BigInteger().with_variant(Integer, "sqlite")
 OPEN = text("state IN ('held', 'sent')")
 """Written out, because a partial index serves only a query that repeats its condition."""
 
+NOT_REVOKED = text("revoked_at IS NULL")
+
 ledger_clock = Table(
     "ledger_clock",
     metadata,
@@ -271,7 +273,41 @@ spends = Table(
     Column("project", Name, nullable=False),
     Column("task", Name, nullable=False),
     Column("agent", Name, nullable=False),
+    Column("asked", Name, nullable=False, server_default=""),
     UniqueConstraint("request_id"),
     Index(None, "simulated", "at"),
     Index(None, "agent", "model", "simulated", "at"),
+)
+
+gateway_keys = Table(
+    "gateway_keys",
+    metadata,
+    Column("digest", Key, primary_key=True),
+    Column("name", Key, nullable=False),
+    Column("account", Key, nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("calls_per_minute", BigInteger, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    Index(
+        "ix_gateway_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=NOT_REVOKED,
+        postgresql_where=NOT_REVOKED,
+    ),
+)
+
+gateway_batches = Table(
+    "gateway_batches",
+    metadata,
+    Column("request_id", Name, primary_key=True),
+    Column("upstream_id", Name, nullable=False),
+    Column("account", Name, nullable=False),
+    Column("project", Name, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""The only way to a model: reserve, mark sent, call, keep the reply, settle.
+"""An agent's call: reserve, mark sent, call, keep the reply, settle.
 
 A call is named by its request id. Asking again under the same name after a crash gives the kept
 reply without a second call; a call that was cut off between sending and answering is charged its
@@ -24,7 +24,7 @@ from helios.errors import ModelError, ReservationLost
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
-from helios.ports.models import ModelReply, ModelRequest, Provider
+from helios.ports.models import ModelReply, ModelRequest, Provider, ToolCall
 from helios.ports.runs import CallRecord, RunStore
 from helios.services.estimates import Estimates, Sized
 from helios.services.governor import Governor
@@ -273,4 +273,5 @@ def reply_from_json(text: str) -> ModelReply:
     """The reply a text was made of."""
     data: dict[str, Any] = json.loads(text)
     data.pop(_LOWERED, None)
-    return ModelReply(**{**data, "usage": Usage(**data["usage"])})
+    calls = tuple(ToolCall(**called) for called in data.pop("calls", ()))
+    return ModelReply(**{**data, "usage": Usage(**data["usage"]), "calls": calls})

@@ -1,0 +1,152 @@
+"""The most a request of the Messages API can take, before it is sent.
+
+Input tokens, for the first reading:
+
+    counted_bound(counted)                              where the provider counted it
+    input_bound(bytes - pictures) + IMAGE_TOKENS each   else
+    the whole window                                    where the provider adds a thread
+
+Never more than the window, because the provider refuses a longer prompt. Each further reading, by a
+tool that the provider runs or by a summary of the context, takes a whole window at most. Output is
+`max_tokens` once, which bounds the whole answer (reference of the Messages API), and once more what
+the model can write at most where the context is summarised. Uses of tools cost `tool_fee_microusd`.
+Every model that the provider may fall back on counts as one more such call.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from helios.domain.budget.estimate import call_bound, counted_bound, input_bound
+from helios.domain.budget.units import Amounts, Unit
+from helios.domain.gateway.contents import LOOP_LIMIT
+from helios.domain.gateway.request import Asked
+from helios.domain.pricing import Model
+from helios.errors import RequestRefused
+
+IMAGE_TOKENS = 6_000
+"""A picture takes 4,784 tokens at most, however small its file (provider's page "Vision", models
+with high resolution), and a quarter more.
+"""
+CONTEXT_TOKENS = 1_000_000
+"""The largest window of any model: the bound where a model's own is not known."""
+LEAST_OUTPUT = 256
+TOOL_FEE_MICROUSD = 10_000
+"""The dearest fee for one use of a tool the provider runs: 10 dollars for a thousand searches
+(provider's page "Pricing", web search tool).
+"""
+
+
+def raw_bound(
+    asked: Asked,
+    body_len: int,
+    model: Model,
+    counted: int | None = None,
+    *,
+    context_tokens: int = CONTEXT_TOKENS,
+    tool_fee_microusd: int = 0,
+    fallbacks: Sequence[Model] = (),
+) -> Amounts:
+    """What a request takes at most, in every unit.
+
+    Args:
+        asked: what it asks for.
+        body_len: its length in bytes.
+        model: who answers.
+        counted: input tokens as the provider counted them for this request, if it did.
+        context_tokens: the model's window.
+        tool_fee_microusd: the dearest fee for one use of a server tool.
+        fallbacks: the models of `asked.fallbacks`.
+
+    Raises:
+        RequestRefused: it needs to be counted, and was not.
+    """
+    tokens = first_reading(asked, body_len, counted, context_tokens=context_tokens)
+    tokens += (asked.rounds + asked.compaction) * context_tokens
+    longest = max([asked.max_tokens, *(own for _, own in asked.fallbacks)])
+    calls = [(model, asked.max_tokens), *((other, longest) for other in fallbacks)]
+    bounds = [_call(asked, answering, tokens, output) for answering, output in calls]
+    uses = LOOP_LIMIT if asked.server_tool_uses is None else asked.server_tool_uses
+    return {
+        Unit.MESSAGES: 1,
+        Unit.TOKENS: sum(bound[Unit.TOKENS] for bound in bounds),
+        Unit.MICROUSD: sum(bound[Unit.MICROUSD] for bound in bounds)
+        + len(calls) * uses * tool_fee_microusd,
+    }
+
+
+def _call(asked: Asked, model: Model, tokens: int, output: int) -> Amounts:
+    if asked.compaction:
+        output += max(output, model.max_output_tokens)
+    return call_bound(
+        model, input_tokens=tokens, max_output_tokens=output, hour_cache=asked.hour_cache
+    )
+
+
+def first_reading(
+    asked: Asked, body_len: int, counted: int | None = None, *, context_tokens: int = CONTEXT_TOKENS
+) -> int:
+    """The most input tokens of the first reading of a request.
+
+    Raises:
+        RequestRefused: it needs to be counted, and was not.
+    """
+    if asked.remote_context:
+        return context_tokens
+    if counted is not None:
+        return min(context_tokens, counted_bound(counted))
+    if asked.needs_count:
+        raise RequestRefused(
+            f"its input cannot be bounded ({', '.join(asked.unbounded)}), and was not counted",
+            billed="no",
+            next_step="Send files as text or pictures in base64, or ask a provider that counts.",
+        )
+    text = max(0, body_len - asked.image_characters)
+    return min(context_tokens, input_bound(text) + asked.images * IMAGE_TOKENS)
+
+
+def lowered_max_tokens(
+    room: Mapping[Unit, int],
+    model: Model,
+    input_tokens: int,
+    asked: int,
+    *,
+    hour_cache: bool = False,
+    floor: int = LEAST_OUTPUT,
+) -> int | None:
+    """The largest `max_tokens` up to `asked` with which a call fits.
+
+    Args:
+        room: what is left, in the units that are limited.
+        model: who answers.
+        input_tokens: the most that goes in.
+        asked: the `max_tokens` asked for.
+        hour_cache: something may be written to the one-hour cache.
+        floor: no answer shorter than this is any use (see `least_output`).
+
+    Returns:
+        None when not even the shortest useful answer fits.
+    """
+
+    def fits(tokens: int) -> bool:
+        bound = call_bound(
+            model, input_tokens=input_tokens, max_output_tokens=tokens, hour_cache=hour_cache
+        )
+        return all(bound.get(unit, 0) <= left for unit, left in room.items())
+
+    return _largest(min(floor, asked), asked, fits)
+
+
+def least_output(asked: Asked) -> int:
+    """The fewest tokens an answer is worth lowering to: the API wants more than the budget for
+    thinking.
+    """
+    return max(LEAST_OUTPUT, asked.thinking_budget + 1)
+
+
+def _largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
+    """The largest that fits, where what is above one that does not fit does not fit either."""
+    if not fits(low):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

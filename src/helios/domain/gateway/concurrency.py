@@ -1,0 +1,68 @@
+"""How many requests may be at an upstream at once, learned from what it takes and what it refuses.
+
+Additive increase, multiplicative decrease (Chiu and Jain 1989), with TCP's slow start: until the
+first loss the limit grows by one with each success, then by one with each round of them. A loss is
+an answer that says "too much" (429, 503, 529) or none for want of a connection.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+LEAST = 1.0
+START = 64.0
+MOST = 2_000.0
+DECREASE = 0.7
+"""What a loss leaves of the limit, as in CUBIC (RFC 9438)."""
+ROUND_S = 1.0
+"""Losses within it are one, and nothing grows: they answer requests sent before the decrease."""
+LONGEST_CLOSURE_S = 60.0
+"""A longer retry-after tells of a quota's window, perhaps of one model; that is the governor's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """What has been learned. Times are monotonic seconds, of any start.
+
+    `slow_until` is the limit up to which growth is fast.
+    """
+
+    limit: float = START
+    slow_until: float = MOST
+    lost_at: float = -math.inf
+    closed_until: float = -math.inf
+
+
+def on_success(state: Concurrency, inflight: int, now: float) -> Concurrency:
+    """The upstream took a request while `inflight` were there, this one included.
+
+    Only a limit that is used grows: with half of it idle, success proves nothing about the rest.
+    """
+    if 2 * inflight < math.floor(state.limit) or _recovering(state, now):
+        return state
+    growth = 1.0 if state.limit < state.slow_until else 1.0 / state.limit
+    return replace(state, limit=min(MOST, state.limit + growth))
+
+
+def on_loss(state: Concurrency, now: float, retry_after_s: float | None = None) -> Concurrency:
+    """The upstream refused a request for load, and said when to come back or did not."""
+    if not _recovering(state, now):
+        limit = max(LEAST, state.limit * DECREASE)
+        state = replace(state, limit=limit, slow_until=limit, lost_at=now)
+    if retry_after_s is None or not 0 < retry_after_s <= LONGEST_CLOSURE_S:
+        return state
+    return replace(state, closed_until=max(state.closed_until, now + retry_after_s))
+
+
+def room(state: Concurrency, inflight: int, now: float) -> float:
+    """How long to wait before one more may go, in seconds.
+
+    0 is now; infinity is until one of those that are there has ended.
+    """
+    closed_s = state.closed_until - now
+    if closed_s > 0:
+        return min(closed_s, LONGEST_CLOSURE_S)
+    return 0.0 if inflight < math.floor(state.limit) else math.inf
+
+
+def _recovering(state: Concurrency, now: float) -> bool:
+    return 0 <= now - state.lost_at < ROUND_S

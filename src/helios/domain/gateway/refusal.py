@@ -1,0 +1,159 @@
+"""How the gateway says no: in the API's own form, so that each client stops or waits as it should.
+
+    no room, and none will come     402 billing_error          clients stop
+    the window is closed            429 rate_limit_error       retry-after, and do not retry alone
+    room will come within a minute  429 rate_limit_error       retry-after, retry
+    the key may not                 403 permission_error       401 would be tried ten times
+    the request itself is wrong     400, 404, 413              clients stop
+    something is not to be reached  502, 503, 529              clients try again
+
+Reasons may be in any language: they go into the body alone, never into a header.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+
+from helios.domain.budget.ledger import BRAKE, Admission
+from helios.errors import (
+    BudgetExhausted,
+    HeliosError,
+    Overloaded,
+    RateLimited,
+    RequestRefused,
+    StoreError,
+    UnknownPrice,
+)
+
+Headers = tuple[tuple[bytes, bytes], ...]
+SHORT_WAIT_S = 60
+"""The longest wait, in seconds, that clients are asked to sit out by themselves."""
+SOON_S = 2.0
+"""When to ask again for room that is only held: calls end at any moment."""
+LONGEST_MESSAGE = 2000
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+"""The event that keeps a held stream alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that no model gave. `kind` is the error's type in the API."""
+
+    status: int
+    kind: str
+    message: str
+    headers: Headers = ()
+
+    def body(self, request_id: str) -> bytes:
+        """The JSON body in the API's shape, in UTF-8."""
+        error = {"type": self.kind, "message": self.message[:LONGEST_MESSAGE]}
+        told = {"type": "error", "error": error, "request_id": request_id}
+        return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+
+    def as_sse_error(self, request_id: str) -> bytes:
+        """The event that ends a stream which was opened before the answer was no."""
+        return b"event: error\ndata: " + self.body(request_id) + b"\n\n"
+
+
+def no_room(admission: Admission, now: float) -> Refusal:
+    """Why a reservation was refused.
+
+    Args:
+        admission: the answer of the books, not granted.
+        now: the ledger's time, in UTC seconds.
+    """
+    message = admission.reason or "the budget has no room for this request"
+    if admission.binding == BRAKE:
+        return Refusal(429, "rate_limit_error", message, _advice(None, again=False))
+    if admission.waits:
+        return Refusal(429, "rate_limit_error", message, _advice(SOON_S, again=True))
+    resets_at = admission.resets_at
+    if resets_at is None or not math.isfinite(resets_at):
+        return hard_stop(message)
+    return too_soon(message, resets_at - now)
+
+
+def hard_stop(message: str) -> Refusal:
+    """402: a limit is spent for good; only a higher limit helps."""
+    return Refusal(402, "billing_error", message, _advice(None, again=False))
+
+
+def too_soon(message: str, wait_s: float) -> Refusal:
+    """429: there will be room in so many seconds; clients wait by themselves for a minute at most.
+
+    For a closed window as for a key's own rate.
+    """
+    return Refusal(429, "rate_limit_error", message, _advice(wait_s, again=wait_s <= SHORT_WAIT_S))
+
+
+def not_allowed(message: str) -> Refusal:
+    """403: the key is unknown, expired or revoked, or may not ask this model."""
+    return Refusal(403, "permission_error", message, _advice(None, again=False))
+
+
+def bad_request(message: str) -> Refusal:
+    """400: the request is none, or cannot be priced or bounded; the message names the cure."""
+    return Refusal(400, "invalid_request_error", message, _advice(None, again=False))
+
+
+def no_such_path(path: str) -> Refusal:
+    """404: the gateway serves nothing there."""
+    shown = path[:200] if path.isprintable() else "this path"
+    return Refusal(404, "not_found_error", f"{shown} is not served here", ())
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """413: the body is larger than the API takes."""
+    message = f"the request is larger than {most_bytes:,} bytes"
+    return Refusal(413, "request_too_large", message, _advice(None, again=False))
+
+
+def store_down(message: str, wait_s: float = 5.0) -> Refusal:
+    """503: the books cannot be asked, so nothing is sent."""
+    return Refusal(503, "api_error", message, _advice(wait_s, again=True))
+
+
+def unreachable(message: str) -> Refusal:
+    """502: the upstream did not answer."""
+    return Refusal(502, "api_error", message, ())
+
+
+def overloaded(message: str, wait_s: float) -> Refusal:
+    """529: the upstream failed too often and is left alone for so many seconds."""
+    return Refusal(529, "overloaded_error", message, _advice(wait_s, again=True))
+
+
+def of_error(error: HeliosError, now: float) -> Refusal:
+    """How an error of Helios is told to a client; what is no refusal is a 502.
+
+    Args:
+        error: what was raised.
+        now: the ledger's time, in UTC seconds.
+    """
+    message = f"{error.message} {error.next_step}".strip()
+    match error:
+        case RequestRefused() | UnknownPrice():
+            return bad_request(message)
+        case BudgetExhausted(resets_at=at) if at is not None and math.isfinite(at):
+            return too_soon(message, at - now)
+        case BudgetExhausted():
+            return hard_stop(message)
+        case RateLimited(retry_after_s=wait_s):
+            return too_soon(message, SOON_S if wait_s is None else wait_s)
+        case Overloaded(retry_after_s=wait_s):
+            return overloaded(message, SOON_S if wait_s is None else wait_s)
+        case StoreError():
+            return store_down(message)
+        case _:
+            return unreachable(message)
+
+
+def retry_after(wait_s: float) -> bytes:
+    """Whole seconds, rounded up, at least 1 and at most a year."""
+    year = 365 * 24 * 3600
+    return b"%d" % (max(1, math.ceil(wait_s)) if wait_s < year else year)
+
+
+def _advice(wait_s: float | None, *, again: bool) -> Headers:
+    retry = (b"x-should-retry", b"true" if again else b"false")
+    return (retry,) if wait_s is None else ((b"retry-after", retry_after(wait_s)), retry)

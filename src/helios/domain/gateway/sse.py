@@ -1,0 +1,231 @@
+"""The meter at the side of a stream: what a streamed answer of the Messages API tells.
+
+It is fed the chunks that are forwarded, and neither changes nor delays them. Events of text are by
+far the most: they are kept as they are and read together when some have gathered.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jiter
+
+from helios.domain.gateway.events import LARGEST_EVENT, EventSplitter
+from helios.domain.gateway.json_values import is_object
+from helios.domain.gateway.usage import Metered, read_error, read_usage, text_of, whole
+
+MOST_SEEN = 8_000_000
+"""Characters of the answer that are kept for `seen`."""
+_GATHERED = 32_768
+"""Bytes of events of text that are read together."""
+_WEIGHT = 64
+"""What an event or a piece weighs beside its text, in bytes and about."""
+_DELTA = (b'{"type":"content_block_delta"', b'{"type": "content_block_delta"')
+_TEXTS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "partial_json",
+    "compaction_delta": "content",
+}
+_TOLD = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation",
+    "server_tool_use",
+    "iterations",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What has come of one content block.
+
+    `kind` and `name` (of a tool) are "" when its beginning was not seen.
+    """
+
+    index: int
+    kind: str
+    name: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Block:
+    kind: str = ""
+    name: str = ""
+    pieces: list[str] = field(default_factory=list[str])
+
+
+class Meter:
+    """Reads one streamed answer as it passes. Nothing in a stream makes it raise.
+
+    `seen_truncated` says that more has come than `seen` tells.
+    """
+
+    def __init__(self, largest_event: int = LARGEST_EVENT, most_seen: int = MOST_SEEN) -> None:
+        self.seen_truncated = False
+        self._events = EventSplitter(largest_event)
+        self._most_seen = most_seen
+        self._weight = 0
+        self._raw: list[bytes] = []
+        self._raw_weight = 0
+        self._blocks: dict[int, _Block] = {}
+        self._usage: dict[str, Any] | None = None
+        self._started = self._stopped = self._output_known = False
+        self._stop_reason = self._model = self._message_id = ""
+        self._error: tuple[str, str] | None = None
+        self._malformed = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Read a chunk of the body that was or will be forwarded."""
+        for _, data in self._events.feed(chunk):
+            if data.startswith(_DELTA):
+                self._gather(data)
+            else:
+                self._read(data)
+
+    def close(self) -> Metered:
+        """The stream is over, or was broken off: what it told. Nothing is fed after this."""
+        malformed = self._malformed
+        for _, data in self._events.close():
+            self._read(data)
+        self._malformed = malformed
+        return self.metered()
+
+    def metered(self) -> Metered:
+        """What the stream has told so far."""
+        counted = read_usage(self._usage)
+        return Metered(
+            started=self._started,
+            usage=counted.usage if counted else None,
+            server_tools=counted.server_tools if counted else {},
+            output_known=self._output_known,
+            stopped=self._stopped,
+            stop_reason=self._stop_reason,
+            model=self._model,
+            error=self._error,
+            message_id=self._message_id,
+            malformed=self._malformed,
+            oversize=self._events.oversize,
+        )
+
+    def seen(self) -> tuple[Seen, ...]:
+        """The texts that have come, by content block: what a broken stream is charged by."""
+        self._read_gathered()
+        return tuple(
+            Seen(index, block.kind, block.name, "".join(block.pieces))
+            for index, block in sorted(self._blocks.items())
+        )
+
+    def _gather(self, data: bytes) -> None:
+        if self.seen_truncated:
+            return
+        self._raw.append(data)
+        self._raw_weight += len(data) + _WEIGHT
+        if self._raw_weight > _GATHERED:
+            self._read_gathered()
+
+    def _read_gathered(self) -> None:
+        raw, self._raw, self._raw_weight = self._raw, [], 0
+        pieces: dict[int, list[str]] = {}
+        for event in _parsed_together(raw):
+            index, text = _piece(event)
+            pieces.setdefault(index, []).append(text)
+        for index, texts in pieces.items():
+            self._add(index, "".join(texts))
+
+    def _add(self, index: int, text: str) -> None:
+        room = self._most_seen - self._weight
+        if len(text) > room:
+            self.seen_truncated = True
+            text = text[: max(0, room)]
+        if text:
+            self._weight += len(text) + _WEIGHT
+            self._blocks.setdefault(index, _Block()).pieces.append(text)
+
+    def _read(self, data: bytes) -> None:
+        event = _parsed(data)
+        if event is None:
+            self._malformed += 1
+            return
+        match event.get("type"):
+            case "message_start":
+                self._start(_part(event, "message"))
+            case "content_block_start":
+                self._start_block(event)
+            case "content_block_delta":
+                self._gather(data)
+            case "message_delta":
+                self._stop_reason = text_of(_part(event, "delta").get("stop_reason"))
+                told = _part(event, "usage")
+                self._merge(told)
+                self._output_known |= whole(told.get("output_tokens")) is not None
+            case "message_stop":
+                self._stopped = True
+            case "error":
+                self._error = read_error(event)
+            case _:
+                pass
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        self._started = True
+        self._message_id = text_of(message.get("id"))
+        self._model = text_of(message.get("model"))
+        self._merge(_part(message, "usage"))
+
+    def _merge(self, told: Mapping[str, Any]) -> None:
+        """Counts are cumulative: the later one stands. One that is null says nothing."""
+        later = {name: told[name] for name in _TOLD if told.get(name) is not None}
+        if later:
+            self._usage = {**(self._usage or {}), **later}
+
+    def _start_block(self, event: Mapping[str, Any]) -> None:
+        index, content = _index(event), _part(event, "content_block")
+        self._weight += _WEIGHT
+        if self._weight > self._most_seen:
+            self.seen_truncated = True
+            return
+        block = self._blocks.setdefault(index, _Block())
+        block.kind = text_of(content.get("type"))
+        block.name = text_of(content.get("name"))
+        for name in ("text", "thinking"):
+            text = content.get(name)
+            if isinstance(text, str):
+                self._add(index, text)
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    try:
+        event = jiter.from_json(data, cache_mode="keys")
+    except ValueError:
+        return None
+    return event if is_object(event) else None
+
+
+def _parsed_together(raw: list[bytes]) -> Iterable[dict[str, Any]]:
+    """The events that can be read; one call for all is several times as fast as one for each."""
+    try:
+        events: list[Any] = jiter.from_json(b"[" + b",".join(raw) + b"]", cache_mode="keys")
+    except ValueError:
+        events = []
+    if len(events) != len(raw):
+        events = [_parsed(data) for data in raw]
+    return (event for event in events if is_object(event))
+
+
+def _piece(event: Mapping[str, Any]) -> tuple[int, str]:
+    delta = _part(event, "delta")
+    text = delta.get(_TEXTS.get(str(delta.get("type")), ""))
+    return _index(event), text if isinstance(text, str) else ""
+
+
+def _part(event: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = event.get(name)
+    return part if is_object(part) else {}
+
+
+def _index(event: Mapping[str, Any]) -> int:
+    index = whole(event.get("index"))
+    return -1 if index is None else index

@@ -1,0 +1,1 @@
+"""The gateway's door: the Messages API, as its clients know it, in front of the budget."""

@@ -1,0 +1,56 @@
+"""Whose work a request is: said by headers, else by what the client sends anyway."""
+
+import re
+from dataclasses import dataclass
+
+from helios.domain.budget.account import DEEPEST, problem_with_account
+from helios.domain.gateway.key import GatewayKey
+from helios.server.gateway.incoming import Incoming
+
+LONGEST = 200
+LONGEST_HOLD_S = 24 * 3600.0
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Names that are not known are empty; `hold_s` None means that the client does not say."""
+
+    account: str
+    project: str
+    task: str
+    agent: str
+    priority: int
+    hold_s: float | None
+
+
+def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution | str:
+    """Whose work it is, or what is wrong with a header.
+
+    A project is an account below that of the key, so that no header leads out of a key's budget.
+    """
+    project = _text(incoming, b"x-helios-project")
+    account = "/".join(part for part in (key.account, project) if part)
+    if problem := problem_with_account(account):
+        return f"x-helios-project: {problem} (names divided by '/', at most {DEEPEST} levels)"
+    priority = incoming.header(b"x-helios-priority") or "5"
+    if not (priority.isdecimal() and 1 <= int(priority[:3]) <= 10):
+        return "x-helios-priority: must be a whole number from 1 to 10"
+    hold = incoming.header(b"x-helios-hold")
+    if hold and not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", hold):
+        return "x-helios-hold: must be a number of seconds, such as 600"
+    session = _text(incoming, b"x-claude-code-session-id") or user_id[:LONGEST]
+    return Attribution(
+        account=account,
+        project=project or key.account,
+        task=_text(incoming, b"x-helios-task") or session,
+        agent=_text(incoming, b"x-claude-code-agent-id") or key.name,
+        priority=int(priority),
+        hold_s=min(float(hold), LONGEST_HOLD_S) if hold else None,
+    )
+
+
+def _text(incoming: Incoming, name: bytes) -> str:
+    """A header's text; what cannot be UTF-8 is read letter by letter."""
+    raw = incoming.header(name).encode("latin-1")
+    return _UNPRINTABLE.sub(" ", raw.decode("utf-8", "replace"))[:LONGEST].strip()

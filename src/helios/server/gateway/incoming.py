@@ -1,0 +1,115 @@
+"""What comes in: a request's head and body, bounded in size and in time."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope
+
+from helios.ports.upstream import Headers
+
+MOST_BODY_BYTES = 32 * 1024 * 1024
+"""The provider's own limit for a Messages request."""
+BODY_S = 300.0
+"""How long a body may take to arrive: 32 MB at 1 Mbit/s."""
+PRIVATE = frozenset(
+    {
+        b"x-api-key",
+        b"authorization",
+        b"cookie",
+        b"proxy-authorization",
+        b"host",
+        b"content-length",
+        b"accept-encoding",
+        b"expect",
+        b"connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"origin",
+        b"referer",
+    }
+)
+"""Headers that concern this connection, its client's machine or its credential alone."""
+OURS = b"x-helios-"
+
+
+class BodyTooLarge(Exception):
+    """More came than is taken."""
+
+
+class BodyTooSlow(Exception):
+    """It did not come in time."""
+
+
+class ClientGone(Exception):
+    """The client hung up; nobody waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request's head. `headers` are as they came, names in lower case."""
+
+    method: str
+    path: str
+    target: str
+    headers: Headers
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Incoming":
+        """The head of an HTTP request."""
+        path = scope.get("raw_path") or scope["path"].encode()
+        query: bytes = scope["query_string"]
+        target = path + b"?" + query if query else path
+        headers = tuple((bytes(k).lower(), bytes(v)) for k, v in scope["headers"])
+        return cls(scope["method"], scope["path"], target.decode("latin-1"), headers)
+
+    def header(self, name: bytes) -> str:
+        """The first value of a header; "" without one."""
+        return next((v.decode("latin-1") for k, v in self.headers if k == name), "").strip()
+
+    @property
+    def credential(self) -> str:
+        """What the client identifies itself by, in either style."""
+        scheme, _, token = self.header(b"authorization").partition(" ")
+        return self.header(b"x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+
+    @property
+    def passed_on(self) -> Headers:
+        """The headers that go upstream."""
+        return tuple(
+            (name, value)
+            for name, value in self.headers
+            if name not in PRIVATE and not name.startswith(OURS)
+        )
+
+
+async def read_body(incoming: Incoming, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLarge: it has more than 32 MB, or says so.
+        BodyTooSlow: it did not come in time.
+        ClientGone: the client hung up before its end.
+    """
+    said = incoming.header(b"content-length")
+    if said.isdigit() and int(said) > MOST_BODY_BYTES:
+        raise BodyTooLarge
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part = message.get("body", b"")
+                size += len(part)
+                if size > MOST_BODY_BYTES:
+                    raise BodyTooLarge
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError as error:
+        raise BodyTooSlow from error

@@ -1,0 +1,142 @@
+"""POST /v1/messages: admit, hold, send, pass the answer on as it comes, settle."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from starlette.types import Send
+
+from helios.domain.gateway.refusal import PING, Refusal, of_error
+from helios.errors import HeliosError, ModelError
+from helios.ports.clock import Clock
+from helios.ports.upstream import Headers, UpstreamReply
+from helios.server.gateway.answers import EVENTS, answer, refuse, start
+from helios.services.responses import Forwarder, Inbound, Passage
+
+SILENT_S = 20.0
+"""So long a client is held without a sign; clients accept 75 s of silence."""
+PING_S = 10.0
+log = structlog.get_logger("helios.gateway")
+
+
+class Afterwards:
+    """What is still to be done for clients that have gone: their bill is not paid yet."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it in the background."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Let it come to its end, or end it: what is left open is charged its estimate."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("not settled", error=str(error), exc_info=error)
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, forwarder: Forwarder, clock: Clock, afterwards: Afterwards, call: Inbound, send: Send
+    ) -> None:
+        self._forwarder = forwarder
+        self._clock = clock
+        self._afterwards = afterwards
+        self._call = call
+        self._send = send
+        self._started = False
+        self._began_at = self._spoke_at = clock.monotonic()
+
+    async def run(self) -> None:
+        """Serve it; cancelled when the client hangs up."""
+        try:
+            admitted = await self._forwarder.admit(self._call, self._held)
+        except HeliosError as error:
+            await self._refuse(of_error(error, self._clock.now()))
+            return
+        if isinstance(admitted, Refusal):
+            await self._refuse(admitted)
+            return
+        try:
+            await self._pass(admitted)
+        except asyncio.CancelledError:
+            self._afterwards.do(_settle_alone(admitted))
+            raise
+        except ModelError as error:
+            await self._refuse(of_error(error, self._clock.now()))
+        await admitted.finish()
+
+    async def _pass(self, passage: Passage) -> None:
+        reply = await passage.send()
+        if passage.streamed and reply.status == 200:
+            await self._pass_stream(passage, reply)
+            return
+        body = await passage.read_all()
+        if self._started:
+            await self._end_stream(_as_event(body))
+            return
+        headers = tuple(h for h in reply.headers if h[0] != b"content-length")
+        shown = (*headers, *passage.outgoing.notes)
+        await answer(self._send, reply.status, shown, body, self._call.request_id)
+
+    async def _pass_stream(self, passage: Passage, reply: UpstreamReply) -> None:
+        await self._start((*reply.headers, *passage.outgoing.notes))
+        async for chunk in reply.chunks():
+            passage.saw(chunk)
+            await self._write(chunk)
+        passage.saw_end()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _held(self) -> None:
+        """Give a sign of life while the request is held."""
+        now = self._clock.monotonic()
+        if not self._call.asked.stream or now - self._began_at < SILENT_S:
+            return
+        if not self._started:
+            await self._start((EVENTS, (b"cache-control", b"no-cache")))
+        if now - self._spoke_at >= PING_S:
+            self._spoke_at = now
+            await self._write(PING)
+
+    async def _start(self, headers: Headers) -> None:
+        if not self._started:
+            self._started = True
+            await start(self._send, 200, headers, self._call.request_id)
+
+    async def _write(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        if self._started:
+            await self._end_stream(refusal.as_sse_error(self._call.request_id))
+        else:
+            await refuse(self._send, refusal, self._call.request_id)
+
+    async def _end_stream(self, event: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": event})
+
+
+async def _settle_alone(passage: Passage) -> None:
+    """The client has gone: learn what the provider will bill, close, settle."""
+    try:
+        await passage.read_rest()
+    finally:
+        await passage.finish()
+
+
+def _as_event(body: bytes) -> bytes:
+    """An upstream's error after a stream was begun for pings."""
+    return b"event: error\ndata: " + body.replace(b"\r", b"").replace(b"\n", b" ") + b"\n\n"

@@ -1,0 +1,201 @@
+"""One request: what is asked, by whom, and who answers it."""
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Receive, Send
+
+from helios.bootstrap.gateway import GatewayDesk
+from helios.domain.gateway.key import GatewayKey, Reason, Refused
+from helios.domain.gateway.refusal import (
+    Refusal,
+    bad_request,
+    no_such_path,
+    not_allowed,
+    too_soon,
+)
+from helios.domain.gateway.request import Asked, read_request
+from helios.ports.upstream import UpstreamRequest
+from helios.server.gateway.answers import answer
+from helios.server.gateway.attribution import Attribution, attribute
+from helios.server.gateway.incoming import Incoming, read_body
+from helios.server.gateway.messages import Afterwards, Exchange
+from helios.services.responses import BatchInbound, Inbound
+from helios.services.responses.batches import PATH as BATCHES
+
+THREAD_FROM_BYTES = 256 * 1024
+"""Reading a larger body takes milliseconds in which others want to be answered."""
+FREE_TIMEOUT_S = 60.0
+
+
+class RefusedError(Exception):
+    """The request ends here, with this answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Visit:
+    """A request on its way to whoever answers it."""
+
+    def __init__(
+        self, desk: GatewayDesk, afterwards: Afterwards, incoming: Incoming, send: Send
+    ) -> None:
+        self._desk = desk
+        self._afterwards = afterwards
+        self._incoming = incoming
+        self._send = send
+        self.id = f"gw_{secrets.token_hex(12)}"
+
+    async def serve(self, receive: Receive) -> None:
+        """Find out what is asked, by whom, and answer.
+
+        Raises:
+            RefusedError: it is not served.
+            HeliosError: it cannot be served.
+        """
+        method, path = self._incoming.method, self._incoming.path
+        if path == "/v1/messages" and method == "POST":
+            await self._message(receive)
+        elif path in ("/", "/api/hello") and method in ("HEAD", "GET"):
+            await answer(self._send, 200, (), b"", self.id)
+        elif path == "/v1/messages/count_tokens" and method == "POST":
+            await self._forward(await self._body(receive))
+        elif path.startswith("/v1/models") and method == "GET":
+            await self._forward(b"")
+        elif path == BATCHES and method == "POST":
+            await self._new_batch(receive)
+        elif path.startswith(BATCHES) and method in ("GET", "POST", "DELETE"):
+            await self._batch(method, path)
+        else:
+            raise RefusedError(no_such_path(path))
+
+    async def _message(self, receive: Receive) -> None:
+        body = await self._body(receive)
+        asked = await read_asked(body)
+        key = await self._admitted(asked.model)
+        whose = self._attributed(key, asked.user_id)
+        desk = self._desk
+        call = Inbound(
+            request_id=self.id,
+            target=self._incoming.target,
+            headers=self._incoming.passed_on,
+            body=body,
+            asked=asked,
+            key=key,
+            account=whose.account,
+            project=whose.project,
+            task=whose.task,
+            agent=whose.agent,
+            priority=whose.priority,
+            hold_s=desk.hold_s if whose.hold_s is None else whose.hold_s,
+        )
+        exchange = Exchange(desk.forwarder, desk.clock, self._afterwards, call, self._send)
+        await unless_gone(exchange.run(), receive)
+
+    async def _new_batch(self, receive: Receive) -> None:
+        body = await self._body(receive)
+        key = await self._admitted(None)
+        whose = self._attributed(key, "")
+        call = BatchInbound(
+            request_id=self.id,
+            target=self._incoming.target,
+            headers=self._incoming.passed_on,
+            body=body,
+            key=key,
+            account=whose.account,
+            project=whose.project,
+            priority=whose.priority,
+        )
+        created = await self._desk.batches.create(call)
+        if isinstance(created, Refusal):
+            raise RefusedError(created)
+        await answer(self._send, created.status, created.headers, created.body, self.id)
+
+    async def _batch(self, method: str, path: str) -> None:
+        """A batch that is there; what it took is booked before its results can be deleted."""
+        await self._admitted(None)
+        upstream_id = path.removeprefix(BATCHES).strip("/").partition("/")[0]
+        if upstream_id and method == "DELETE":
+            await self._desk.batches.settle_ended(upstream_id)
+        await self._pass_on(b"")
+        if upstream_id and path.endswith("/results"):
+            await self._desk.batches.settle_ended(upstream_id)
+
+    async def _forward(self, body: bytes) -> None:
+        """Forward what costs nothing."""
+        await self._admitted(None)
+        await self._pass_on(body)
+
+    async def _pass_on(self, body: bytes) -> None:
+        incoming = self._incoming
+        request = UpstreamRequest(
+            incoming.method, incoming.target, incoming.passed_on, body, FREE_TIMEOUT_S
+        )
+        reply = await self._desk.upstream.send(request)
+        try:
+            parts = [chunk async for chunk in reply.chunks()]
+        finally:
+            await reply.close()
+        await answer(self._send, reply.status, reply.headers, b"".join(parts), self.id)
+
+    async def _body(self, receive: Receive) -> bytes:
+        """The body, of somebody who is known."""
+        known = await self._desk.access.identify(self._incoming.credential)
+        if isinstance(known, Refused):
+            raise RefusedError(_of_access(known))
+        return await read_body(self._incoming, receive)
+
+    async def _admitted(self, model: str | None) -> GatewayKey:
+        admitted = await self._desk.access.admit(self._incoming.credential, model)
+        if isinstance(admitted, Refused):
+            raise RefusedError(_of_access(admitted))
+        return admitted.key
+
+    def _attributed(self, key: GatewayKey, user_id: str) -> Attribution:
+        whose = attribute(self._incoming, key, user_id)
+        if isinstance(whose, str):
+            raise RefusedError(bad_request(whose))
+        return whose
+
+
+def _of_access(refused: Refused) -> Refusal:
+    if refused.reason is Reason.RATE:
+        return too_soon(refused.message, refused.wait_s)
+    return not_allowed(refused.message)
+
+
+async def read_asked(body: bytes) -> Asked:
+    """What a body asks; a large one is read beside the others.
+
+    Raises:
+        RequestRefused: it is no request.
+    """
+    if len(body) > THREAD_FROM_BYTES:
+        return await asyncio.to_thread(read_request, body)
+    return read_request(body)
+
+
+async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Do the work unless its client hangs up first."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_hang_up(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+    if not task.cancelled():
+        task.result()
+
+
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,50 @@
+"""What a client of the gateway asks, and what would be sent for it."""
+
+from dataclasses import dataclass, replace
+
+from helios.domain.budget.units import Amounts
+from helios.domain.gateway.key import GatewayKey
+from helios.domain.gateway.request import Asked
+from helios.domain.pricing import Model
+from helios.ports.upstream import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One Messages request as it came in, and on whose account.
+
+    `headers` are those to pass on. `hold_s` is how many seconds its client may be kept waiting for
+    room. Names that are not known are empty.
+    """
+
+    request_id: str
+    target: str
+    headers: Headers
+    body: bytes
+    asked: Asked
+    key: GatewayKey
+    account: str
+    project: str = ""
+    task: str = ""
+    agent: str = ""
+    priority: int = 5
+    hold_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What goes upstream: the body, the model that answers, and the most it can take.
+
+    `notes` are headers that tell the client what was done or would have been wise.
+    """
+
+    model: Model
+    body: bytes
+    max_tokens: int
+    bound: Amounts
+    notes: Headers = ()
+
+    def with_note(self, name: bytes, text: str) -> "Outgoing":
+        """The same, telling the client one thing more."""
+        safe = text.encode("ascii", "replace").translate(None, b"\r\n")
+        return replace(self, notes=(*self.notes, (name, safe)))

@@ -1,0 +1,228 @@
+"""One request on its way through the gateway: sent under a reservation, metered, settled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import structlog
+
+from helios.domain.budget.estimate import call_actual
+from helios.domain.budget.ledger import Entry
+from helios.domain.budget.spend import Spend
+from helios.domain.budget.units import Unit
+from helios.domain.gateway.bound import TOOL_FEE_MICROUSD
+from helios.domain.gateway.sse import Meter
+from helios.domain.gateway.usage import Metered, read_answer
+from helios.domain.pricing import Model
+from helios.domain.usage import Usage
+from helios.errors import ModelError, ReservationLost
+from helios.ports.upstream import UpstreamReply, UpstreamRequest
+from helios.services.responses.counting import count_texts
+from helios.services.responses.gateway_parts import GatewayParts
+from helios.services.responses.inbound import Inbound, Outgoing
+
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+NOT_BILLED = frozenset({*range(400, 500), 503, 529})
+"""Answers that prove that nothing was billed; after any other error nobody knows."""
+log = structlog.get_logger("helios.gateway")
+
+
+class Passage:
+    """A request that was admitted. Whoever has one must `finish` it, whatever happens."""
+
+    def __init__(
+        self, parts: GatewayParts, call: Inbound, outgoing: Outgoing, entry: Entry
+    ) -> None:
+        self._parts = parts
+        self._entry = entry
+        self._reply: UpstreamReply | None = None
+        self._sending: asyncio.Future[UpstreamReply] | None = None
+        self._reading: asyncio.Future[bytes] | None = None
+        self._meter: Meter | None = None
+        self._answer = bytearray()
+        self._complete = False
+        self._closed = False
+        self.call = call
+        self.outgoing = outgoing
+
+    async def send(self) -> UpstreamReply:
+        """Send it; the head of the answer.
+
+        Raises:
+            ModelError: there was no answer. The books are closed.
+        """
+        call = self.call
+        request = UpstreamRequest("POST", call.target, call.headers, self.outgoing.body)
+        self._sending = asyncio.ensure_future(self._parts.upstream.send(request))
+        try:
+            # A client that goes now is billed all the same: somebody has to see what.
+            self._take(await asyncio.shield(self._sending))
+        except ModelError as error:
+            if error.billed == "no":
+                await self._release()
+            else:
+                await self._charge_estimate(error.code)
+            raise
+        return self._sending.result()
+
+    def _take(self, reply: UpstreamReply) -> None:
+        self._reply = reply
+        streamed = any(
+            name == b"content-type" and value.startswith(b"text/event-stream")
+            for name, value in reply.headers
+        )
+        self._meter = Meter() if streamed else None
+
+    def saw(self, chunk: bytes) -> None:
+        """Meter a piece of the body that is passed on."""
+        if self._meter:
+            self._meter.feed(chunk)
+        elif len(self._answer) + len(chunk) <= MOST_ANSWER_BYTES:
+            self._answer += chunk
+        else:
+            raise ModelError("the answer is larger than 64 MB", billed="unknown")
+
+    def saw_end(self) -> None:
+        """The body has come to its end."""
+        self._complete = True
+
+    async def finish(self) -> None:
+        """Close the connection and the books; repeating it changes nothing.
+
+        Without an answer, or after one that does not tell what it took, the estimate is charged.
+        """
+        if self._reply:
+            await self._reply.close()
+        if self._closed:
+            return
+        try:
+            await self._settle()
+        except ReservationLost as error:
+            log.warning("settled too late", request=self.call.request_id, error=error.message)
+        finally:
+            self._closed = True
+
+    async def read_all(self) -> bytes:
+        """The whole body of an answer that is no stream.
+
+        Raises:
+            ModelError: it broke off.
+        """
+        self._reading = asyncio.ensure_future(self._read_all())
+        # As with sending: the answer is read and billed also when its client has gone.
+        return await asyncio.shield(self._reading)
+
+    async def read_rest(self) -> None:
+        """Learn what will be billed, for a client that has gone."""
+        try:
+            if self._reading:
+                await self._reading
+            elif self._reply is None and self._sending:
+                self._take(await self._sending)
+                await (self._read_beginning() if self._meter else self._read_all())
+        except ModelError as error:
+            log.warning("broke off", request=self.call.request_id, error=error.message)
+
+    async def _read_all(self) -> bytes:
+        async for chunk in self._chunks():
+            self.saw(chunk)
+        self.saw_end()
+        return bytes(self._answer)
+
+    async def _read_beginning(self) -> None:
+        """As far as a stream tells what went in."""
+        async for chunk in self._chunks():
+            self.saw(chunk)
+            if self._meter is None or self._meter.metered().started:
+                return
+
+    def _chunks(self) -> AsyncIterator[bytes]:
+        if self._reply is None:
+            raise RuntimeError("read before it was sent")
+        return self._reply.chunks()
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return self._meter is not None
+
+    async def _settle(self) -> None:
+        reply = self._reply
+        if reply is None:
+            await self._charge_estimate("no answer")
+        elif reply.status in NOT_BILLED:
+            await self._release()
+        elif reply.status != 200:
+            await self._charge_estimate(f"status {reply.status}")
+        elif self._meter:
+            await self._settle_stream(self._meter)
+        else:
+            answer = read_answer(bytes(self._answer)) if self._complete else None
+            if answer is None or answer.usage is None:
+                await self._charge_estimate("no usage")
+            else:
+                await self._book(answer, answer.usage)
+
+    async def _settle_stream(self, meter: Meter) -> None:
+        told = meter.close()
+        usage = told.usage
+        if usage is not None and not told.output_known:
+            usage = await self._with_seen_output(meter, usage)
+        if usage is None:
+            await self._charge_estimate("the stream broke off")
+        else:
+            await self._book(told, usage)
+
+    async def _with_seen_output(self, meter: Meter, usage: Usage) -> Usage | None:
+        """The stream was cut: its output is what came of it, as the provider counts that."""
+        if meter.seen_truncated:
+            return None
+        texts = [text for block in meter.seen() for text in (block.name, block.text)]
+        name = self.outgoing.model.name
+        try:
+            tokens = await count_texts(self._parts.upstream, self.call.headers, name, texts)
+        except ModelError as error:
+            log.warning("output not counted", request=self.call.request_id, error=error.message)
+            return None
+        if tokens is None:
+            return None
+        return replace(usage, output_tokens=max(usage.output_tokens, tokens))
+
+    async def _book(self, told: Metered, usage: Usage) -> None:
+        call, parts = self.call, self._parts
+        model = self._priced(told.model)
+        fees = TOOL_FEE_MICROUSD * sum(told.server_tools.values())
+        cost = model.cost_microusd(usage) + fees
+        actual = {**call_actual(model, usage), Unit.MICROUSD: cost}
+        spend = Spend(
+            request_id=call.request_id,
+            at=parts.clock.now(),
+            model=model.name,
+            tier=str(model.tier),
+            usage=usage,
+            cost_microusd=cost,
+            simulated=parts.upstream.simulated,
+            source="gateway",
+            account=call.account,
+            project=call.project,
+            task=call.task,
+            agent=call.agent,
+            asked=call.asked.model,
+        )
+        await asyncio.gather(
+            parts.governor.settle(call.request_id, self._entry.fence, actual),
+            parts.book.save_spend(spend),
+        )
+
+    def _priced(self, answered_by: str) -> Model:
+        """The model that says it answered, where its price is known."""
+        return self._parts.catalogue.models.get(answered_by, self.outgoing.model)
+
+    async def _release(self) -> None:
+        self._closed = True
+        await self._parts.ledger.release(self.call.request_id, self._entry.fence, unbilled=True)
+
+    async def _charge_estimate(self, why: str) -> None:
+        self._closed = True
+        await self._parts.ledger.charge_unknown(self.call.request_id)
+        log.warning("charged its estimate", request=self.call.request_id, because=why)

@@ -1,0 +1,126 @@
+"""A request is never held at less than it can turn out to cost."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios.domain.budget.estimate import call_actual, call_bound
+from helios.domain.budget.units import Unit
+from helios.domain.gateway.bound import (
+    CONTEXT_TOKENS,
+    IMAGE_TOKENS,
+    least_output,
+    lowered_max_tokens,
+    raw_bound,
+)
+from helios.domain.gateway.request import Asked, read_request
+from helios.domain.pricing import Model, Price, Tier
+from helios.domain.usage import Usage
+from helios.errors import RequestRefused
+from tests.domain.gateway.bodies import TEXTS, body
+from tests.domain.prices import MODELS
+
+MODEL = Model("m", Tier.STRONG, Price(4, 20, 5, 0.2, 8), max_output_tokens=32_000)
+ASKED = Asked("m", 1000, stream=False)
+
+
+@given(MODELS, TEXTS, st.integers(0, 100_000), st.booleans(), st.data())
+def test_a_text_never_takes_more_than_its_bound(
+    model: Model, text: str, longest: int, hour: bool, data: st.DataObject
+) -> None:
+    cache = {"cache_control": {"ttl": "1h" if hour else "5m"}}
+    raw = body(max_tokens=longest, system=[{"type": "text", "text": text, **cache}])
+    bound = raw_bound(read_request(raw), len(raw), model)
+    written = data.draw(st.integers(0, len(raw)))
+    kept = data.draw(st.integers(0, written)) if hour else 0
+    used = Usage(len(raw) - written, data.draw(st.integers(0, longest)), written, 0, kept)
+    actual = call_actual(model, used)
+    assert all(actual[unit] <= bound[unit] for unit in actual)
+
+
+def test_a_count_by_the_provider_is_tighter_than_bytes() -> None:
+    counted = raw_bound(ASKED, 400_000, MODEL, 100_000)
+    assert 101_000 < counted[Unit.TOKENS] < 104_000
+    assert raw_bound(ASKED, 400_000, MODEL)[Unit.TOKENS] > 400_000
+
+
+def test_nothing_goes_in_that_does_not_fit_the_window() -> None:
+    assert raw_bound(ASKED, 20_000_000, MODEL)[Unit.TOKENS] == CONTEXT_TOKENS + 1000
+    small = raw_bound(ASKED, 20_000_000, MODEL, context_tokens=200_000)
+    assert small[Unit.TOKENS] == 201_000
+
+
+def test_a_picture_is_bounded_by_what_pictures_take_and_not_by_its_bytes() -> None:
+    picture = {"type": "image", "source": {"type": "base64", "data": "A" * 500_000}}
+    tiny = {"type": "image", "source": {"type": "base64", "data": "A"}}
+    raw = body(messages=[{"role": "user", "content": [picture, tiny]}])
+    bound = raw_bound(read_request(raw), len(raw), MODEL)
+    assert 2 * IMAGE_TOKENS < bound[Unit.TOKENS] < 2 * IMAGE_TOKENS + 1200
+
+
+def test_what_only_the_provider_can_count_must_be_counted() -> None:
+    asked = replace(ASKED, needs_count=True, unbounded=("document by url",))
+    with pytest.raises(RequestRefused, match="document by url"):
+        raw_bound(asked, 500, MODEL)
+    assert raw_bound(asked, 500, MODEL, 7000)[Unit.TOKENS] > 7000
+
+
+def test_what_the_provider_reads_again_and_looks_up_is_paid() -> None:
+    plain = raw_bound(ASKED, 500, MODEL)
+    searching = replace(ASKED, rounds=4, server_tool_uses=3)
+    bound = raw_bound(searching, 500, MODEL, tool_fee_microusd=10_000)
+    assert bound[Unit.TOKENS] == plain[Unit.TOKENS] + 4 * CONTEXT_TOKENS
+    assert bound[Unit.MICROUSD] == plain[Unit.MICROUSD] + 5 * 4 * CONTEXT_TOKENS + 30_000
+    free = replace(searching, rounds=10, server_tool_uses=None)
+    fees = raw_bound(free, 500, MODEL, tool_fee_microusd=7)[Unit.MICROUSD]
+    assert fees - raw_bound(free, 500, MODEL)[Unit.MICROUSD] == 70
+
+
+def test_a_thread_fills_the_window_whatever_was_counted() -> None:
+    held = replace(ASKED, remote_context=True)
+    assert raw_bound(held, 500, MODEL, 20)[Unit.TOKENS] == CONTEXT_TOKENS + 1000
+
+
+def test_a_summary_reads_the_window_and_writes_as_much_as_the_model_can() -> None:
+    plain, summing = (raw_bound(replace(ASKED, compaction=c), 500, MODEL) for c in (False, True))
+    assert summing[Unit.TOKENS] == plain[Unit.TOKENS] + CONTEXT_TOKENS + 32_000
+
+
+def test_every_model_to_fall_back_on_may_be_paid_as_well() -> None:
+    asked = replace(ASKED, fallbacks=(("dear", 0), ("long", 5000)))
+    dear = replace(MODEL, name="dear", price=Price(8, 40, 10, 0.2))
+    alone = raw_bound(asked, 500, MODEL)
+    both = raw_bound(asked, 500, MODEL, fallbacks=(dear,))
+    more = raw_bound(replace(ASKED, max_tokens=5000), 500, dear)
+    for unit in (Unit.TOKENS, Unit.MICROUSD):
+        assert both[unit] == alone[unit] + more[unit]
+
+
+ROOMS = st.dictionaries(st.sampled_from(Unit), st.integers(0, 10**7), max_size=3)
+
+
+@given(MODELS, ROOMS, st.integers(0, 200_000), st.integers(0, 128_000), st.booleans())
+def test_a_lowered_length_fits_and_one_more_would_not(
+    model: Model, room: dict[Unit, int], tokens: int, asked: int, hour: bool
+) -> None:
+    def fits(output: int) -> bool:
+        bound = call_bound(model, input_tokens=tokens, max_output_tokens=output, hour_cache=hour)
+        return all(bound.get(unit, 0) <= left for unit, left in room.items())
+
+    lowered = lowered_max_tokens(room, model, tokens, asked, hour_cache=hour)
+    if lowered is None:
+        assert not fits(min(256, asked))
+    else:
+        assert min(256, asked) <= lowered <= asked
+        assert fits(lowered)
+        assert lowered == asked or not fits(lowered + 1)
+
+
+def test_an_answer_is_not_made_shorter_than_the_thoughts_before_it() -> None:
+    thinking = replace(ASKED, thinking=True, thinking_budget=4096)
+    assert (least_output(ASKED), least_output(thinking)) == (256, 4097)
+    room = {Unit.TOKENS: 4000}
+    assert lowered_max_tokens(room, MODEL, 0, 9000, floor=least_output(thinking)) is None
+    assert lowered_max_tokens(room, MODEL, 0, 9000) == 4000

@@ -1,0 +1,168 @@
+"""The meter tells of a stream what came, however it was cut, and nothing makes it fail."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios.domain.gateway.events import EventSplitter
+from helios.domain.gateway.sse import Meter, Seen
+from helios.domain.gateway.usage import MOST_COUNTED
+from helios.domain.usage import Usage
+from tests.domain.gateway.streams import (
+    ANY_STREAM,
+    ERROR,
+    EVENTS,
+    PLACES,
+    STREAM,
+    block,
+    cut,
+    delta,
+    event,
+    metered,
+    start,
+)
+
+WHOLE = Usage(25, 57, 40, 7, 30)
+
+
+def test_a_whole_stream_tells_everything() -> None:
+    told, seen, truncated = metered([STREAM])
+    assert told.usage == WHOLE
+    assert told.server_tools == {"web_search_requests": 2}
+    assert (told.started, told.output_known, told.stopped) == (True, True, True)
+    assert (told.stop_reason, told.model, told.message_id) == ("tool_use", "claude-x", "msg_1")
+    assert (told.error, told.malformed, told.oversize, truncated) == (None, 0, False, False)
+    assert seen == (
+        Seen(0, "thinking", "", "생각 "),
+        Seen(1, "text", "", '그래요 data: "}\n'),
+        Seen(2, "tool_use", "Read", '{"path":"a"}'),
+    )
+
+
+@pytest.mark.parametrize("count", range(len(EVENTS) + 1))
+def test_a_cut_stream_tells_what_had_come(count: int) -> None:
+    told, seen, _ = metered(EVENTS[:count])
+    ended = count >= len(EVENTS) - 1
+    assert told.started == (count > 0)
+    assert told.output_known == ended
+    assert told.usage == (
+        None if not count else WHOLE if ended else replace(WHOLE, output_tokens=1)
+    )
+    text = "".join(part.text for part in seen)
+    assert len(text) == sum((0, 0, 0, 3, 0, 0, 1, 3, 9, 0, 8, 4, 0, 0)[:count])
+
+
+@given(
+    PLACES,
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    st.sampled_from([0, 1, 2]),
+)
+def test_chunks_line_ends_marks_and_a_missing_end_change_nothing(
+    places: list[int], end: bytes, mark: bytes, missing: int
+) -> None:
+    stream = mark + STREAM.replace(b"\n", end).removesuffix(end * missing)
+    assert metered(cut(stream, places)) == metered([STREAM])
+
+
+@given(ANY_STREAM, PLACES)
+def test_any_bytes_are_read_the_same_however_they_are_cut(stream: bytes, places: list[int]) -> None:
+    limits = {"largest_event": 250, "most_seen": 400}
+    chunks = cut(stream, places)
+    assert metered(chunks, **limits) == metered([stream], **limits)
+    assert metered(chunks) == metered([stream]) == metered(bytes([b]) for b in stream)
+
+
+@given(ANY_STREAM)
+def test_nothing_is_told_that_did_not_come(stream: bytes) -> None:
+    told, seen, _ = metered([stream])
+    for text in (told.model, told.message_id, told.stop_reason):
+        assert json.dumps(text, ensure_ascii=False)[1:-1].encode() in stream or "\\" in repr(text)
+    usage = told.usage or Usage()
+    assert 0 <= usage.cache_write_1h_tokens <= usage.cache_write_tokens
+    assert max(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) <= MOST_COUNTED
+    assert sum(len(part.text) for part in seen) <= len(stream)
+    assert told.started or not told.message_id
+
+
+def test_lines_of_one_event_are_joined_and_comments_passed_over() -> None:
+    split = EventSplitter()
+    raw = b": hi\nid: 7\nevent:a\ndata:1\ndata\ndata:  2\nretry: 3\nx\n\nevent: lost\n\ndata: 3\n\n"
+    assert split.feed(raw) == [(b"a", b"1\n\n 2"), (b"", b"3")]
+    assert split.close() == []
+
+
+def test_an_event_that_is_too_large_is_passed_over_and_the_next_is_read() -> None:
+    large = block(5, "text", text="x" * 500)
+    told, seen, _ = metered([start(), large, *EVENTS[1:]], largest_event=400)
+    assert told.oversize
+    assert told.stopped
+    assert [part.index for part in seen] == [0, 1, 2]
+    assert not metered([STREAM], largest_event=400)[0].oversize
+
+
+def test_an_endless_line_or_event_does_not_fill_the_memory() -> None:
+    for endless in (b"data: " + b"x" * 1000, b"data:\n" * 200):
+        meter = Meter(largest_event=10_000)
+        for _ in range(1000):
+            meter.feed(endless)
+        splitter = meter._events
+        assert sum(map(len, splitter._tail)) + sum(map(len, splitter._data)) <= 11_000
+        assert len(splitter._data) <= 10_000
+        assert meter.close().oversize
+
+
+def test_texts_are_kept_up_to_a_bound_and_the_rest_is_said_to_be_missing() -> None:
+    many = [delta(0, "text_delta", "text", "가나다라마바사아자차") for _ in range(5000)]
+    _, seen, truncated = metered([start(), *many], most_seen=100_000)
+    assert not truncated
+    assert seen[0].text == "가나다라마바사아자차" * 5000
+    _, seen, truncated = metered([start(), *many], most_seen=20_000)
+    assert truncated
+    assert 19_000 < len(seen[0].text) <= 20_000
+    starts = [block(index, "text") for index in range(1000)]
+    assert len(metered(starts, most_seen=6400)[1]) == 100
+
+
+def test_the_later_count_stands_and_null_says_nothing() -> None:
+    later = event(
+        "message_delta",
+        delta={},
+        usage={"output_tokens": 9, "input_tokens": 80, "iterations": None},
+    )
+    assert metered([start(cache_read_input_tokens=5), later])[0].usage == Usage(80, 9, 0, 5)
+
+
+@pytest.mark.parametrize("wrong", [-1, True, 1.5, "9", 10**20, [], {}])
+def test_a_count_that_makes_no_sense_leaves_the_usage_unknown(wrong: object) -> None:
+    told = metered([start(), event("message_delta", delta={}, usage={"output_tokens": wrong})])[0]
+    assert told.usage is None
+    assert not told.output_known
+
+
+def test_an_error_in_the_stream_is_told() -> None:
+    told = metered([*EVENTS[:5], ERROR])[0]
+    assert told.error == ("overloaded_error", "과부하")
+    assert not told.stopped
+
+
+def test_events_that_cannot_be_read_are_counted_and_passed_over() -> None:
+    wrong = b"event: x\ndata: {\n\n" + b"data: [1]\n\n" + b'data: "\xff"\n\n' + b"data: {}\n\n"
+    told = metered([wrong, STREAM])[0]
+    assert told.malformed == 3
+    assert told.usage == WHOLE
+
+
+def test_a_delta_with_its_fields_in_another_order_or_spaced_is_seen() -> None:
+    raw = [
+        b'data: {"index": 0, "type": "content_block_delta", "delta": '
+        b'{"type": "text_delta", "text": "a"}}\n\n',
+        b'data: {"type": "content_block_delta", "index": 0, "delta": '
+        b'{"type": "text_delta", "text": "b"}}\n\n',
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"new","text":"c"}}\n\n',
+        b'data: {"type":"content_block_delta","index":0\n\n',
+    ]
+    assert metered(raw)[1] == (Seen(0, "", "", "ab"),)
