@@ -54,7 +54,7 @@ def test_every_settings_file_in_the_pages_loads(text: str, tmp_path: Path) -> No
 def test_every_command_in_the_pages_exists(page: Path) -> None:
     shown = "\n".join(re.findall(r"^    .*|`[^`]+`", TEXTS[page], re.MULTILINE))
     shown += "\n".join(body for kind, body in BLOCK.findall(TEXTS[page]) if kind == "sh")
-    verbs = set(re.findall(r"\bhelios ([a-z]+)\b", shown))
+    verbs = set(re.findall(r"\bhelios ([a-z]+(?:-[a-z]+)*)\b", shown))
     assert verbs <= {name for name in app if not name.startswith("-")}
     targets = set(re.findall(r"^\w[\w-]*(?=:.*## )", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z]+)\b", shown)) <= targets

@@ -92,12 +92,14 @@ async def _upstream(house: House, *, simulated: bool) -> AsyncIterator[Upstream]
 async def _start_simulator(house: House, closing: AsyncExitStack) -> str:
     # Imported here because a gateway to a real provider needs no simulator.
     from helios.providers.simulator import start_simulator
+    from helios.providers.simulator.making import AnswerMode, Maker
 
     simulator = await start_simulator(
         script=None,
         meter=house.settings.home / "simulator-meter.jsonl",
         time_scale=house.settings.simulator_speed,
         clock=house.clock,
+        maker=Maker(AnswerMode.ECHO),
     )
     closing.push_async_callback(simulator.close)
     return simulator.base_url

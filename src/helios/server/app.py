@@ -1,18 +1,20 @@
 """The app: endpoints, errors and the document that describes them."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from helios import __version__
+from helios.bootstrap.gateway import GatewayDesk
 from helios.bootstrap.house import Desk
 from helios.server.board import Board
 from helios.server.budget import BudgetFace
 from helios.server.limits import LimitsFace
 from helios.server.problems import MEDIA_TYPE, Problem, answer_with_problems
 from helios.server.sizes import BoundedBodies
-from helios.server.views import ServerHealth
+from helios.server.views import ServerHealth, UpstreamView
 
 ABOUT = (
     "Budget for model calls: ask before, report after. Times are UTC seconds since 1970; every"
@@ -34,8 +36,8 @@ class HeliosApp(FastAPI):
         return super().openapi()
 
 
-def create_app(desk: Desk) -> FastAPI:
-    """Helios's own API over one desk, which is open as long as the app is served."""
+def create_app(desk: Desk, gateway: GatewayDesk | None = None) -> FastAPI:
+    """Helios's own API over one desk and the gateway beside it, open as long as it is served."""
     problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     app = HeliosApp(
         title="Helios",
@@ -53,7 +55,10 @@ def create_app(desk: Desk) -> FastAPI:
     async def server_health() -> ServerHealth:
         """That the server answers, and its store."""
         await board.status()
-        return ServerHealth(status="ok", version=__version__, simulated=desk.simulated)
+        upstream = UpstreamView(**asdict(gateway.upstream.state)) if gateway else None
+        return ServerHealth(
+            status="ok", version=__version__, simulated=desk.simulated, upstream=upstream
+        )
 
     app.get("/api/health", tags=["server"])(server_health)
     answer_with_problems(app, desk.house.clock)

@@ -19,12 +19,15 @@ from helios.errors import ConflictError, ModelError, StoreError, UsageError
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
 from helios.server.app import create_app
+from helios.server.capacity import allow_many_files
 from helios.server.gateway.door import Gateway
 from helios.server.hosts import LOOPBACK, KnownHosts
 from helios.server.protocol import PatientProtocol
 
 SWEEP_S = 10.0
 BATCHES_S = 30.0
+KEEP_ALIVE_S = 30
+"""Longer than clients keep an idle connection: they must not ask just as it is closed."""
 GOODBYE_S = 5
 """How long open requests may still take when the server ends."""
 
@@ -58,18 +61,19 @@ async def serve(
             f"{host} can be reached by others, and the server asks nobody who they are",
             next_step="Serve on 127.0.0.1, or say --insecure-no-auth if the network is yours.",
         )
+    allow_many_files()
     desk = await house.desk()
     async with open_gateway(house, desk) as gateway:
         with listen(host, port) as listener:
             taken = listener.getsockname()[1]
             _check_upstream(house, desk, taken)
-            door = Gateway(create_app(desk), gateway)
+            door = Gateway(create_app(desk, gateway), gateway)
             app = KnownHosts(door, hosts=LOOPBACK | {_in_url(host)}) if local else door
             ready(f"http://{_in_url(host)}:{taken}")
             sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
             settling = asyncio.create_task(settle_batches(gateway)) if gateway else None
             try:
-                await _Server(_config(app)).serve(sockets=[listener])
+                await _Server(config(app)).serve(sockets=[listener])
             finally:
                 sweeping.cancel()
                 if settling:
@@ -77,7 +81,8 @@ async def serve(
                 await door.close(GOODBYE_S)
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def config(app: ASGIApp) -> uvicorn.Config:
+    """How an app of Helios is served."""
     return uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -89,6 +94,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GOODBYE_S,
     )
 

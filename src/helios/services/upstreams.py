@@ -105,7 +105,10 @@ class GuardedUpstream:
 
     async def close(self) -> None:
         """Send away who waits, and close the upstream."""
-        self._send_away(0.0)
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(self._full("Helios is stopping"))
         await self._upstream.close()
 
     async def _sent(self, request: UpstreamRequest) -> UpstreamReply:
@@ -146,12 +149,9 @@ class GuardedUpstream:
         self._now_stands(tell(self._breaker, outcome, epoch, self._clock.monotonic()))
 
     def _now_stands(self, breaker: Breaker) -> None:
-        before, self._breaker = self._breaker.phase, breaker
-        if breaker.phase is before:
-            return
-        self._since = self._clock.now()
-        if breaker.phase is Phase.OPEN:
-            self._send_away(breaker.pause_s)
+        if breaker.phase is not self._breaker.phase:
+            self._since = self._clock.now()
+        self._breaker = breaker
 
     async def _place(self, request: UpstreamRequest) -> None:
         """Wait in line for a place, which is ours when this returns."""
@@ -201,12 +201,6 @@ class GuardedUpstream:
             if not place.done():
                 self._in_flight += 1
                 place.set_result(None)
-
-    def _send_away(self, retry_after_s: float) -> None:
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(self._open(retry_after_s))
 
     def _open(self, retry_after_s: float) -> Overloaded:
         return Overloaded(

@@ -40,6 +40,11 @@ def test_a_text_never_takes_more_than_its_bound(
     assert all(actual[unit] <= bound[unit] for unit in actual)
 
 
+def test_the_hour_of_the_cache_is_dearer() -> None:
+    plain, hour = (raw_bound(replace(ASKED, hour_cache=h), 1000, MODEL) for h in (False, True))
+    assert hour[Unit.MICROUSD] - plain[Unit.MICROUSD] == 1600 * (8 - 5)
+
+
 def test_a_count_by_the_provider_is_tighter_than_bytes() -> None:
     counted = raw_bound(ASKED, 400_000, MODEL, 100_000)
     assert 101_000 < counted[Unit.TOKENS] < 104_000
@@ -89,13 +94,15 @@ def test_a_summary_reads_the_window_and_writes_as_much_as_the_model_can() -> Non
 
 
 def test_every_model_to_fall_back_on_may_be_paid_as_well() -> None:
-    asked = replace(ASKED, fallbacks=(("dear", 0), ("long", 5000)))
+    asked = replace(ASKED, fallbacks=(("dear", 5000),))
     dear = replace(MODEL, name="dear", price=Price(8, 40, 10, 0.2))
-    alone = raw_bound(asked, 500, MODEL)
-    both = raw_bound(asked, 500, MODEL, fallbacks=(dear,))
+    both = raw_bound(asked, 500, MODEL, fallbacks=(dear,), tool_fee_microusd=3)
+    alone = raw_bound(ASKED, 500, MODEL)
     more = raw_bound(replace(ASKED, max_tokens=5000), 500, dear)
     for unit in (Unit.TOKENS, Unit.MICROUSD):
         assert both[unit] == alone[unit] + more[unit]
+    with pytest.raises(RequestRefused, match="fallbacks"):
+        raw_bound(asked, 500, MODEL)
 
 
 ROOMS = st.dictionaries(st.sampled_from(Unit), st.integers(0, 10**7), max_size=3)

@@ -55,6 +55,15 @@ def test_many_losses_of_one_round_are_one_and_nothing_grows_in_it() -> None:
     assert on_loss(state, 5 + ROUND_S).limit == state.limit * DECREASE
 
 
+def test_one_always_may_go() -> None:
+    state = Concurrency()
+    for number in range(50):
+        state = on_loss(state, number * ROUND_S)
+    assert state.limit == LEAST
+    assert room(state, 0, 50) == 0
+    assert room(state, 1, 50) == math.inf
+
+
 def test_retry_after_closes_until_then_also_within_a_round() -> None:
     state = on_loss(Concurrency(), 5, 2)
     assert room(state, 0, 6) == 1

@@ -32,6 +32,21 @@ def test_what_only_the_provider_can_count_is_found_at_any_depth(block: dict[str,
         assert asked.unbounded
 
 
+def test_a_file_in_the_system_prompt_or_a_reference_to_a_tool() -> None:
+    block = {"type": "document", "source": {"type": "file", "file_id": "f"}}
+    assert read_request(body(system=[block])).needs_count
+    assert said({"type": "tool_addition", "tool": {"type": "tool_reference"}}).rounds == 0
+    assert read_request(body(fallbacks=[{"model": "m", "max_tokens": "9"}])).fallbacks == (
+        ("m", 0),
+    )
+
+
+def test_thoughts_are_noticed() -> None:
+    thoughts = [{"type": "thinking", "thinking": "음"}, {"type": "redacted_thinking", "data": "x"}]
+    assert all(said(thought).has_thinking_blocks for thought in thoughts)
+    assert not said({"type": "text", "text": "thinking"}).has_thinking_blocks
+
+
 def test_texts_and_pictures_sent_along_are_bounded() -> None:
     asked = said(
         {"type": "image", "source": {"type": "base64", "data": "A" * 40}},

@@ -128,6 +128,30 @@ def test_spans_of_what_is_no_json_are_refused_or_within_it(raw: bytes) -> None:
     assert all(0 <= item.start <= item.value < item.end <= len(raw) for item in found)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "7",
+        "{",
+        '{"a"',
+        '{"a":',
+        '{"a":1',
+        '{"a":1 2}',
+        '{"a" 1}',
+        "{a:1}",
+        '{"\\x":1}',
+        '{"a":[1}',
+        '{"a":["x}',
+        '{"a":}',
+        "[1,",
+    ],
+)
+def test_spans_need_an_object_that_is_one(raw: str) -> None:
+    with pytest.raises(RequestRefused, match="byte"):
+        spans(raw.encode(), ("a",))
+
+
 def test_the_text_to_route_by_is_the_last_user_message_cut_off() -> None:
     blocks = [{"type": "text", "text": "가" * 15_000}, {"type": "image"}, {"text": "나" * 15_000}]
     talk = [

@@ -90,6 +90,27 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def test_a_thought_whose_name_is_escaped_is_one() -> None:
+    said = b'{"role":"assistant","content":[{"type":"\\u0074hinking"},{"type":"text"}]}'
+    lean = json.loads(without_thinking(b'{"messages":[' + said + b"]}"))
+    assert lean["messages"][0]["content"] == [{"type": "text"}]
+
+
+def test_the_only_setting_goes_with_its_commas() -> None:
+    for raw in (
+        b'{"thinking":{}}',
+        b'{"context_management":{"edits":[{"type":"clear_thinking_1"}]}}',
+    ):
+        lean = without_thinking(raw, takes_thinking=False)
+        assert json.loads(lean) in ({}, {"context_management": {"edits": []}})
+
+
+def test_messages_of_no_known_shape_are_left_alone() -> None:
+    for odd in (b'"x"', b"[1]", b'[{"role":"assistant","content":"thinking"}]', b"[{}]"):
+        raw = b'{"messages":' + odd + b',"context_management":{"edits":"x"},"output_config":1}'
+        assert without_thinking(raw, takes_thinking=False, takes_effort=False) == raw
+
+
 @given(st.permutations(["model", *SETTINGS]), st.data())
 def test_settings_go_only_where_the_new_model_does_not_take_them(
     order: list[str], data: st.DataObject

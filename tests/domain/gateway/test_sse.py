@@ -88,6 +88,15 @@ def test_nothing_is_told_that_did_not_come(stream: bytes) -> None:
     assert told.started or not told.message_id
 
 
+def test_a_mark_before_the_first_line_is_no_part_of_it() -> None:
+    assert metered([b"\xef\xbb", b"\xbf" + start().split(b"\n", 1)[1]])[0].started
+
+
+def test_an_event_that_the_end_cuts_off_is_not_called_malformed() -> None:
+    told = metered([STREAM[:-12]])[0]
+    assert (told.malformed, told.stopped, told.usage) == (0, False, WHOLE)
+
+
 def test_lines_of_one_event_are_joined_and_comments_passed_over() -> None:
     split = EventSplitter()
     raw = b": hi\nid: 7\nevent:a\ndata:1\ndata\ndata:  2\nretry: 3\nx\n\nevent: lost\n\ndata: 3\n\n"
@@ -131,7 +140,7 @@ def test_the_later_count_stands_and_null_says_nothing() -> None:
     later = event(
         "message_delta",
         delta={},
-        usage={"output_tokens": 9, "input_tokens": 80, "iterations": None},
+        usage={"output_tokens": 9, "input_tokens": 80, "cache_read_input_tokens": None},
     )
     assert metered([start(cache_read_input_tokens=5), later])[0].usage == Usage(80, 9, 0, 5)
 
@@ -141,6 +150,11 @@ def test_a_count_that_makes_no_sense_leaves_the_usage_unknown(wrong: object) -> 
     told = metered([start(), event("message_delta", delta={}, usage={"output_tokens": wrong})])[0]
     assert told.usage is None
     assert not told.output_known
+
+
+def test_a_start_that_tells_no_usage_leaves_it_unknown() -> None:
+    told = metered([event("message_start", message={"id": "m"})])[0]
+    assert (told.started, told.usage) == (True, None)
 
 
 def test_an_error_in_the_stream_is_told() -> None:
@@ -162,7 +176,23 @@ def test_a_delta_with_its_fields_in_another_order_or_spaced_is_seen() -> None:
         b'{"type": "text_delta", "text": "a"}}\n\n',
         b'data: {"type": "content_block_delta", "index": 0, "delta": '
         b'{"type": "text_delta", "text": "b"}}\n\n',
-        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"new","text":"c"}}\n\n',
-        b'data: {"type":"content_block_delta","index":0\n\n',
     ]
-    assert metered(raw)[1] == (Seen(0, "", "", "ab"),)
+    assert metered(raw)[1:] == ((Seen(0, "", "", "ab"),), False)
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"new","text":"c"}}\n\n',
+        b'data: {"type":"content_block_delta","index":0,"delta":7}\n\n',
+        b'data: {"type":"content_block_delta","index":0\n\n',
+        b'data: {"type":"content_block_delta"},{"x":1}\n\n',
+        b'data: {"type":"content_block_st\n\n',
+        b"data: " + b"x" * 3000 + b"\n\n",
+    ],
+)
+def test_what_came_and_could_not_be_read_is_said_to_be_missing(unread: bytes) -> None:
+    _, seen, truncated = metered([*EVENTS[:9], unread], largest_event=2000)
+    assert truncated
+    assert seen[1].text.startswith("그래요 ")
+    assert not metered(EVENTS[:9], largest_event=2000)[2]

@@ -29,9 +29,9 @@ with high resolution), and a quarter more.
 CONTEXT_TOKENS = 1_000_000
 """The largest window of any model: the bound where a model's own is not known."""
 LEAST_OUTPUT = 256
-TOOL_FEE_MICROUSD = 10_000
-"""The dearest fee for one use of a tool the provider runs: 10 dollars for a thousand searches
-(provider's page "Pricing", web search tool).
+SEARCH_FEE_MICROUSD = 10_000
+"""The fee for one use of the only tool that has one: 10 dollars for a thousand searches (provider's
+page "Pricing", and genai-prices).
 """
 
 
@@ -54,11 +54,18 @@ def raw_bound(
         counted: input tokens as the provider counted them for this request, if it did.
         context_tokens: the model's window.
         tool_fee_microusd: the dearest fee for one use of a server tool.
-        fallbacks: the models of `asked.fallbacks`.
+        fallbacks: the models of `asked.fallbacks`, in their order.
 
     Raises:
-        RequestRefused: it needs to be counted, and was not.
+        RequestRefused: it needs to be counted, and was not; or it names models to fall back on
+            that are not among `fallbacks`.
     """
+    if len(fallbacks) < len(asked.fallbacks):
+        raise RequestRefused(
+            "fallbacks: the models to fall back on are not bounded here",
+            billed="no",
+            next_step="Leave `fallbacks` out.",
+        )
     tokens = first_reading(asked, body_len, counted, context_tokens=context_tokens)
     tokens += (asked.rounds + asked.compaction) * context_tokens
     longest = max([asked.max_tokens, *(own for _, own in asked.fallbacks)])

@@ -4,7 +4,7 @@ It is fed the chunks that are forwarded, and neither changes nor delays them. Ev
 far the most: they are kept as they are and read together when some have gathered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ _TEXTS = {
     "input_json_delta": "partial_json",
     "compaction_delta": "content",
 }
+_NOT_WRITTEN = ("signature_delta", "citations_delta")
+"""Deltas of what the model does not write."""
 _TOLD = (
     "input_tokens",
     "output_tokens",
@@ -59,13 +61,10 @@ class _Block:
 
 
 class Meter:
-    """Reads one streamed answer as it passes. Nothing in a stream makes it raise.
-
-    `seen_truncated` says that more has come than `seen` tells.
-    """
+    """Reads one streamed answer as it passes. Nothing in a stream makes it raise."""
 
     def __init__(self, largest_event: int = LARGEST_EVENT, most_seen: int = MOST_SEEN) -> None:
-        self.seen_truncated = False
+        self._truncated = False
         self._events = EventSplitter(largest_event)
         self._most_seen = most_seen
         self._weight = 0
@@ -119,8 +118,14 @@ class Meter:
             for index, block in sorted(self._blocks.items())
         )
 
+    @property
+    def seen_truncated(self) -> bool:
+        """Whether more has come than `seen` tells: too much, or what could not be read."""
+        self._read_gathered()
+        return self._truncated or self._events.oversize or self._malformed > 0
+
     def _gather(self, data: bytes) -> None:
-        if self.seen_truncated:
+        if self._truncated:
             return
         self._raw.append(data)
         self._raw_weight += len(data) + _WEIGHT
@@ -131,15 +136,18 @@ class Meter:
         raw, self._raw, self._raw_weight = self._raw, [], 0
         pieces: dict[int, list[str]] = {}
         for event in _parsed_together(raw):
-            index, text = _piece(event)
-            pieces.setdefault(index, []).append(text)
+            text = _text_of_delta(event) if event else None
+            if event is None or text is None:
+                self._truncated = True
+            else:
+                pieces.setdefault(_index(event), []).append(text)
         for index, texts in pieces.items():
             self._add(index, "".join(texts))
 
     def _add(self, index: int, text: str) -> None:
         room = self._most_seen - self._weight
         if len(text) > room:
-            self.seen_truncated = True
+            self._truncated = True
             text = text[: max(0, room)]
         if text:
             self._weight += len(text) + _WEIGHT
@@ -167,7 +175,7 @@ class Meter:
             case "error":
                 self._error = read_error(event)
             case _:
-                pass
+                return  # pings, ends of blocks, and what is new
 
     def _start(self, message: Mapping[str, Any]) -> None:
         self._started = True
@@ -185,7 +193,7 @@ class Meter:
         index, content = _index(event), _part(event, "content_block")
         self._weight += _WEIGHT
         if self._weight > self._most_seen:
-            self.seen_truncated = True
+            self._truncated = True
             return
         block = self._blocks.setdefault(index, _Block())
         block.kind = text_of(content.get("type"))
@@ -204,21 +212,26 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
     return event if is_object(event) else None
 
 
-def _parsed_together(raw: list[bytes]) -> Iterable[dict[str, Any]]:
-    """The events that can be read; one call for all is several times as fast as one for each."""
+def _parsed_together(raw: list[bytes]) -> list[dict[str, Any] | None]:
+    """The events, None for those that cannot be read.
+
+    One call for all is several times as fast as one for each.
+    """
     try:
         events: list[Any] = jiter.from_json(b"[" + b",".join(raw) + b"]", cache_mode="keys")
     except ValueError:
         events = []
-    if len(events) != len(raw):
-        events = [_parsed(data) for data in raw]
-    return (event for event in events if is_object(event))
+    if len(events) != len(raw) or not all(is_object(event) for event in events):
+        return [_parsed(data) for data in raw]
+    return events
 
 
-def _piece(event: Mapping[str, Any]) -> tuple[int, str]:
+def _text_of_delta(event: Mapping[str, Any]) -> str | None:
+    """What the model wrote, "" for what it did not write, None for what is not known here."""
     delta = _part(event, "delta")
-    text = delta.get(_TEXTS.get(str(delta.get("type")), ""))
-    return _index(event), text if isinstance(text, str) else ""
+    kind = str(delta.get("type"))
+    text = "" if kind in _NOT_WRITTEN else delta.get(_TEXTS.get(kind, ""))
+    return text if isinstance(text, str) else None
 
 
 def _part(event: Mapping[str, Any], name: str) -> Mapping[str, Any]:

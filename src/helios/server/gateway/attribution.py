@@ -34,12 +34,12 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
     if problem := problem_with_account(account):
         return f"x-helios-project: {problem} (names divided by '/', at most {DEEPEST} levels)"
     priority = incoming.header(b"x-helios-priority") or "5"
-    if not (priority.isdecimal() and 1 <= int(priority[:3]) <= 10):
+    if not re.fullmatch(r"[1-9]|10", priority):
         return "x-helios-priority: must be a whole number from 1 to 10"
     hold = incoming.header(b"x-helios-hold")
     if hold and not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", hold):
         return "x-helios-hold: must be a number of seconds, such as 600"
-    session = _text(incoming, b"x-claude-code-session-id") or user_id[:LONGEST]
+    session = _text(incoming, b"x-claude-code-session-id") or _printable(user_id)
     return Attribution(
         account=account,
         project=project or key.account,
@@ -53,4 +53,8 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
 def _text(incoming: Incoming, name: bytes) -> str:
     """A header's text; what cannot be UTF-8 is read letter by letter."""
     raw = incoming.header(name).encode("latin-1")
-    return _UNPRINTABLE.sub(" ", raw.decode("utf-8", "replace"))[:LONGEST].strip()
+    return _printable(raw.decode("utf-8", "replace"))
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub(" ", text[:LONGEST]).strip()

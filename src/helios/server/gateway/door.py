@@ -6,17 +6,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from helios.bootstrap.gateway import GatewayDesk
 from helios.domain.gateway.refusal import (
     Refusal,
-    bad_request,
     not_allowed,
     of_error,
     too_large,
 )
 from helios.errors import HeliosError
 from helios.server.gateway.answers import refuse
+from helios.server.gateway.complaints import Complaints
 from helios.server.gateway.incoming import (
     MOST_BODY_BYTES,
     BodyTooLarge,
-    BodyTooSlow,
     ClientGone,
     Incoming,
 )
@@ -27,6 +26,7 @@ from helios.server.hosts import LOOPBACK
 NO_UPSTREAM = Refusal(
     503, "api_error", "the gateway has no key: set ANTHROPIC_API_KEY and start Helios anew"
 )
+DEFECT = Refusal(500, "api_error", "the gateway failed; Helios's log says how")
 FOREIGN_PAGE = not_allowed("pages on the web may not call through this gateway")
 log = structlog.get_logger("helios.gateway")
 
@@ -43,6 +43,7 @@ class Gateway:
         self._app = app
         self._desk = desk
         self._afterwards = Afterwards()
+        self._complaints = Complaints(desk.clock) if desk else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -53,7 +54,7 @@ class Gateway:
         if self._desk is None:
             await refuse(send, NO_UPSTREAM, "gw_none")
         elif _from_foreign_page(incoming):
-            await refuse(send, FOREIGN_PAGE, "gw_none")
+            await self._refuse(send, incoming, FOREIGN_PAGE, "gw_none", "a page on the web")
         else:
             await self._visit(self._desk, incoming, receive, send)
 
@@ -70,14 +71,24 @@ class Gateway:
         except ClientGone:
             return
         except RefusedError as error:
-            await refuse(send, error.refusal, visit.id)
+            await self._refuse(send, incoming, error.refusal, visit.id, error.because)
         except BodyTooLarge:
-            await refuse(send, too_large(MOST_BODY_BYTES), visit.id)
-        except BodyTooSlow:
-            await refuse(send, bad_request("the body did not come in time"), visit.id)
+            await self._refuse(send, incoming, too_large(MOST_BODY_BYTES), visit.id, "too large")
         except HeliosError as error:
-            log.warning("refused", request=visit.id, code=error.code, error=error.message)
-            await refuse(send, of_error(error, desk.clock.now()), visit.id)
+            refusal = of_error(error, desk.clock.now())
+            # What is wrong with a request is told in its own words, which are nobody's business.
+            because = error.message if refusal.status >= 500 else error.code
+            await self._refuse(send, incoming, refusal, visit.id, because)
+        except Exception as error:
+            log.exception("failed", request=visit.id, error=type(error).__name__)
+            await refuse(send, DEFECT, visit.id)
+
+    async def _refuse(
+        self, send: Send, incoming: Incoming, refusal: Refusal, request_id: str, because: str
+    ) -> None:
+        if self._complaints:
+            self._complaints.note(incoming, refusal, request_id, because)
+        await refuse(send, refusal, request_id)
 
 
 def _is_for_gateway(scope: Scope) -> bool:

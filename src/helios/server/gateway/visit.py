@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import Receive, Send
 
 from helios.bootstrap.gateway import GatewayDesk
-from helios.domain.gateway.key import GatewayKey, Reason, Refused
+from helios.domain.gateway.key import GatewayKey, Reason, Refused, problem_with_model
 from helios.domain.gateway.refusal import (
     Refusal,
     bad_request,
@@ -18,25 +18,28 @@ from helios.domain.gateway.refusal import (
     too_soon,
 )
 from helios.domain.gateway.request import Asked, read_request
+from helios.errors import HeliosError
 from helios.ports.upstream import UpstreamRequest
-from helios.server.gateway.answers import answer
+from helios.server.gateway.answers import answer, start
 from helios.server.gateway.attribution import Attribution, attribute
 from helios.server.gateway.incoming import Incoming, read_body
 from helios.server.gateway.messages import Afterwards, Exchange
 from helios.services.responses import BatchInbound, Inbound
 from helios.services.responses.batches import PATH as BATCHES
 
+MODELS = "/v1/models"
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 FREE_TIMEOUT_S = 60.0
 
 
 class RefusedError(Exception):
-    """The request ends here, with this answer."""
+    """The request ends here, with this answer; `because` is for the log."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, because: str = "") -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+        self.because = because or refusal.kind
 
 
 class Visit:
@@ -65,11 +68,11 @@ class Visit:
             await answer(self._send, 200, (), b"", self.id)
         elif path == "/v1/messages/count_tokens" and method == "POST":
             await self._forward(await self._body(receive))
-        elif path.startswith("/v1/models") and method == "GET":
+        elif _is_below(path, MODELS) and method == "GET":
             await self._forward(b"")
         elif path == BATCHES and method == "POST":
             await self._new_batch(receive)
-        elif path.startswith(BATCHES) and method in ("GET", "POST", "DELETE"):
+        elif _is_below(path, BATCHES) and method in ("GET", "POST", "DELETE"):
             await self._batch(method, path)
         else:
             raise RefusedError(no_such_path(path))
@@ -78,6 +81,9 @@ class Visit:
         body = await self._body(receive)
         asked = await read_asked(body)
         key = await self._admitted(asked.model)
+        for name, _ in asked.fallbacks:
+            if problem := problem_with_model(key, name):
+                raise _of_access(problem)
         whose = self._attributed(key, asked.user_id)
         desk = self._desk
         call = Inbound(
@@ -124,7 +130,8 @@ class Visit:
             await self._desk.batches.settle_ended(upstream_id)
         await self._pass_on(b"")
         if upstream_id and path.endswith("/results"):
-            await self._desk.batches.settle_ended(upstream_id)
+            with suppress(HeliosError):  # answered already; what looks after batches tries again
+                await self._desk.batches.settle_ended(upstream_id)
 
     async def _forward(self, body: bytes) -> None:
         """Forward what costs nothing."""
@@ -138,22 +145,24 @@ class Visit:
         )
         reply = await self._desk.upstream.send(request)
         try:
-            parts = [chunk async for chunk in reply.chunks()]
+            await start(self._send, reply.status, reply.headers, self.id)
+            async for chunk in reply.chunks():
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
             await reply.close()
-        await answer(self._send, reply.status, reply.headers, b"".join(parts), self.id)
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _body(self, receive: Receive) -> bytes:
         """The body, of somebody who is known."""
         known = await self._desk.access.identify(self._incoming.credential)
         if isinstance(known, Refused):
-            raise RefusedError(_of_access(known))
+            raise _of_access(known)
         return await read_body(self._incoming, receive)
 
     async def _admitted(self, model: str | None) -> GatewayKey:
         admitted = await self._desk.access.admit(self._incoming.credential, model)
         if isinstance(admitted, Refused):
-            raise RefusedError(_of_access(admitted))
+            raise _of_access(admitted)
         return admitted.key
 
     def _attributed(self, key: GatewayKey, user_id: str) -> Attribution:
@@ -163,10 +172,15 @@ class Visit:
         return whose
 
 
-def _of_access(refused: Refused) -> Refusal:
-    if refused.reason is Reason.RATE:
-        return too_soon(refused.message, refused.wait_s)
-    return not_allowed(refused.message)
+def _of_access(refused: Refused) -> RefusedError:
+    rate = refused.reason is Reason.RATE
+    refusal = too_soon(refused.message, refused.wait_s) if rate else not_allowed(refused.message)
+    whose = f" {refused.key.name}" if refused.key else ""
+    return RefusedError(refusal, f"key{whose}: {refused.reason}")
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(f"{top}/")
 
 
 async def read_asked(body: bytes) -> Asked:

@@ -4,7 +4,7 @@ import math
 
 from helios.domain.gateway.key import Policy
 from helios.domain.gateway.rewrite import with_model, without_thinking
-from helios.domain.pricing import Catalogue, Model
+from helios.domain.pricing import Catalogue, Model, Tier
 from helios.domain.routing.choice import RoutingInput, choose
 from helios.domain.routing.complexity import complexity
 from helios.domain.routing.learning import Learned, learn
@@ -56,7 +56,9 @@ class Advisor:
 
     async def switched(self, call: Inbound, model: Model, reason: str, sizing: Sizing) -> Outgoing:
         """The request for another model, without the blocks that only the first can read."""
-        body = with_model(without_thinking(call.body), model.name)
+        thinks = model.tier is not Tier.ECONOMY
+        body = without_thinking(call.body, takes_thinking=thinks, takes_effort=thinks)
+        body = with_model(body, model.name)
         whole = await sizing.whole(call, model, body)
         return whole.with_note(b"x-helios-model", f"{model.name}; {reason}")
 

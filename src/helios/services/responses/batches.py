@@ -3,6 +3,7 @@
 The provider answers within a day and bills half the price of each request that succeeded.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from helios.domain.budget.units import Amounts, Unit
 from helios.domain.gateway.bound import raw_bound
 from helios.domain.gateway.key import GatewayKey, problem_with_model
 from helios.domain.gateway.refusal import Refusal, no_room, not_allowed
-from helios.domain.gateway.request import read_request
+from helios.domain.gateway.request import parse_body, read_request
 from helios.domain.gateway.usage import read_usage
 from helios.domain.pricing import Model
 from helios.domain.usage import Usage
@@ -29,6 +30,8 @@ PATH = "/v1/messages/batches"
 LEASE_S = 26 * 3600.0
 """The provider ends a batch after 24 hours."""
 MOST_REQUESTS = 100_000
+THREAD_FROM_BYTES = 256 * 1024
+"""Reading a larger body takes milliseconds in which others want to be answered."""
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
 log = structlog.get_logger("helios.gateway")
 
@@ -71,7 +74,10 @@ class Batches:
             UnknownPrice: one of its models has no price.
             ModelError: there was no answer; the books are closed.
         """
-        wish = self._wish(call)
+        if len(call.body) > THREAD_FROM_BYTES:
+            wish = await asyncio.to_thread(self._wish, call)
+        else:
+            wish = self._wish(call)
         if isinstance(wish, Refusal):
             return wish
         governor, ledger = self._parts.governor, self._parts.ledger
@@ -135,17 +141,20 @@ class Batches:
         for number, params in enumerate(_params(call.body)):
             body = json.dumps(params, ensure_ascii=False).encode("utf-8", "surrogatepass")
             asked = read_request(body)
-            if asked.needs_count:
+            if asked.needs_count or asked.unpriced:
+                why = asked.unpriced or ", ".join(asked.unbounded)
                 raise RequestRefused(
-                    f"requests[{number}]: the input cannot be bounded in a batch",
+                    f"requests[{number}]: cannot be bounded in a batch ({why})",
                     billed="no",
-                    next_step="Send the content itself instead of a URL or a file id.",
+                    next_step="Send it as a request of its own, or leave that out.",
                 )
             if problem := problem_with_model(call.key, asked.model):
                 return not_allowed(problem.message)
             model = self._parts.catalogue.model(asked.model)
             models.append(model)
-            for unit, amount in raw_bound(asked, len(body), model, None).items():
+            fallbacks = [self._parts.catalogue.model(name) for name, _ in asked.fallbacks]
+            bound = raw_bound(asked, len(body), model, fallbacks=fallbacks)
+            for unit, amount in bound.items():
                 total[unit] = total.get(unit, 0) + amount
         return Request(
             request_id=call.request_id,
@@ -234,9 +243,9 @@ def _params(body: bytes) -> list[dict[str, Any]]:
         RequestRefused: it is not a batch.
     """
     try:
-        requests = json.loads(body)["requests"]
+        requests = parse_body(body)["requests"]
         params = [dict(request["params"]) for request in requests]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RequestRefused(
             "the body is not a batch: it needs `requests`, each with `custom_id` and `params`",
             billed="no",

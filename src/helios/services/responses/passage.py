@@ -10,7 +10,7 @@ from helios.domain.budget.estimate import call_actual
 from helios.domain.budget.ledger import Entry
 from helios.domain.budget.spend import Spend
 from helios.domain.budget.units import Unit
-from helios.domain.gateway.bound import TOOL_FEE_MICROUSD
+from helios.domain.gateway.bound import SEARCH_FEE_MICROUSD
 from helios.domain.gateway.sse import Meter
 from helios.domain.gateway.usage import Metered, read_answer
 from helios.domain.pricing import Model
@@ -24,6 +24,7 @@ from helios.services.responses.inbound import Inbound, Outgoing
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 NOT_BILLED = frozenset({*range(400, 500), 503, 529})
 """Answers that prove that nothing was billed; after any other error nobody knows."""
+SEARCHES = "web_search_requests"
 log = structlog.get_logger("helios.gateway")
 
 
@@ -175,9 +176,11 @@ class Passage:
 
     async def _with_seen_output(self, meter: Meter, usage: Usage) -> Usage | None:
         """The stream was cut: its output is what came of it, as the provider counts that."""
-        if meter.seen_truncated:
+        seen = meter.seen()
+        if meter.seen_truncated or any("thinking" in block.kind for block in seen):
+            # What is shown of thoughts may be less than what is billed.
             return None
-        texts = [text for block in meter.seen() for text in (block.name, block.text)]
+        texts = [text for block in seen for text in (block.name, block.text)]
         name = self.outgoing.model.name
         try:
             tokens = await count_texts(self._parts.upstream, self.call.headers, name, texts)
@@ -190,8 +193,8 @@ class Passage:
 
     async def _book(self, told: Metered, usage: Usage) -> None:
         call, parts = self.call, self._parts
-        model = self._priced(told.model)
-        fees = TOOL_FEE_MICROUSD * sum(told.server_tools.values())
+        model = self._priced(told.model, usage)
+        fees = SEARCH_FEE_MICROUSD * told.server_tools.get(SEARCHES, 0)
         cost = model.cost_microusd(usage) + fees
         actual = {**call_actual(model, usage), Unit.MICROUSD: cost}
         spend = Spend(
@@ -214,9 +217,15 @@ class Passage:
             parts.book.save_spend(spend),
         )
 
-    def _priced(self, answered_by: str) -> Model:
-        """The model that says it answered, where its price is known."""
-        return self._parts.catalogue.models.get(answered_by, self.outgoing.model)
+    def _priced(self, answered_by: str, usage: Usage) -> Model:
+        """The model that says it answered, where its price is known.
+
+        Where another may have helped, the dearest of them.
+        """
+        models = self._parts.catalogue.models
+        named = [models.get(answered_by, self.outgoing.model)]
+        named += [models[name] for name, _ in self.call.asked.fallbacks]
+        return max(named, key=lambda model: model.cost_microusd(usage))
 
     async def _release(self) -> None:
         self._closed = True

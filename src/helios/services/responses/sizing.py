@@ -11,7 +11,7 @@ from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.output_bound import NEWEST, learned_bound
 from helios.domain.budget.units import Amounts, Unit
 from helios.domain.gateway.bound import (
-    TOOL_FEE_MICROUSD,
+    SEARCH_FEE_MICROUSD,
     first_reading,
     least_output,
     lowered_max_tokens,
@@ -44,7 +44,7 @@ class Sizing:
         """
         counted = await self._counted(call, body) if call.asked.needs_count else None
         return Outgoing(
-            model, body, call.asked.max_tokens, _bound(call.asked, body, model, counted)
+            model, body, call.asked.max_tokens, self._bound(call.asked, body, model, counted)
         )
 
     async def smaller(
@@ -54,7 +54,7 @@ class Sizing:
         asked, model, body = call.asked, whole.model, whole.body
         counted = await self._counted(call, body)
         if counted is not None:
-            sharper = _bound(asked, body, model, counted)
+            sharper = self._bound(asked, body, model, counted)
             if sharper[Unit.TOKENS] < whole.bound[Unit.TOKENS]:
                 yield replace(whole, bound=sharper)
         if not self._parts.lower_output or asked.unbounded:
@@ -69,9 +69,20 @@ class Sizing:
         )
         if output is not None and output < asked.max_tokens:
             lowered = with_max_tokens(body, output)
-            bound = _bound(replace(asked, max_tokens=output), body, model, counted)
+            bound = self._bound(replace(asked, max_tokens=output), body, model, counted)
             note = (b"x-helios-max-tokens", b"%d" % output)
             yield Outgoing(model, lowered, output, bound, (*whole.notes, note))
+
+    def _bound(self, asked: Asked, body: bytes, model: Model, counted: int | None) -> Amounts:
+        fallbacks = [self._parts.catalogue.model(name) for name, _ in asked.fallbacks]
+        return raw_bound(
+            asked,
+            len(body),
+            model,
+            counted,
+            tool_fee_microusd=SEARCH_FEE_MICROUSD,
+            fallbacks=fallbacks,
+        )
 
     async def _counted(self, call: Inbound, body: bytes) -> int | None:
         try:
@@ -87,10 +98,6 @@ class Sizing:
         )
         learned = learned_bound(lengths, asked=call.asked.max_tokens)
         return max(least_output(call.asked), learned or LEAST_OUTPUT)
-
-
-def _bound(asked: Asked, body: bytes, model: Model, counted: int | None) -> Amounts:
-    return raw_bound(asked, len(body), model, counted, tool_fee_microusd=TOOL_FEE_MICROUSD)
 
 
 def _room(balances: tuple[Balance, ...], model: Model) -> dict[Unit, int]:
