@@ -40,7 +40,7 @@ def test_only_responses_calls_a_provider() -> None:
         for path in FILES
         if calls_of(path, "call") and "providers" not in path.parts
     }
-    assert callers == {"services/responses.py"}
+    assert callers == {"services/responses/asking.py"}
 
 
 def test_only_responses_and_bootstrap_know_providers() -> None:
@@ -55,7 +55,9 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
         )
     }
     assert knowing == {
-        "services/responses.py",
+        "bootstrap/gateway.py",
+        "bootstrap/simulating.py",
+        "services/responses/asking.py",
         "bootstrap/house.py",
         "bootstrap/learning.py",
         "bootstrap/session.py",

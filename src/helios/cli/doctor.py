@@ -113,11 +113,25 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 
 def _provider(settings: Settings) -> Finding:
-    if settings.provider == "simulator" or not settings.api_key:
+    usual = settings.provider or ("anthropic" if settings.api_key else "simulator")
+    if usual == "simulator":
         return Finding(
             "model provider",
             "note",
             "none: runs are answered by the simulator and say so",
-            "Set ANTHROPIC_API_KEY to ask a real model.",
+            "Set ANTHROPIC_API_KEY, or the setting `provider`, to ask a real model.",
         )
-    return Finding("model provider", "ok", "Anthropic API, key set (not tried: that would cost)")
+    keys = {
+        "anthropic": settings.api_key,
+        "openai": settings.openai_api_key or settings.openai_base_url,
+        "google": settings.google_api_key,
+    }
+    if usual in keys and not keys[usual]:
+        return Finding("model provider", "bad", f"{usual}, without a key", "Set its key.")
+    if usual == "claude-code" and not shutil.which(settings.claude_binary):
+        cure = "Install it (npm install -g @anthropic-ai/claude-code), or set claude_binary."
+        return Finding("model provider", "bad", f"no program {settings.claude_binary!r}", cure)
+    others = [name for name, key in keys.items() if key and name != usual]
+    besides = f"; besides: {', '.join(others)}" if others else ""
+    shown = "Anthropic API, key set" if usual == "anthropic" else usual
+    return Finding("model provider", "ok", f"{shown} (not tried: that would cost){besides}")

@@ -46,13 +46,6 @@ def simulate_provider(  # noqa: PLR0913 - one parameter a flag
     """
     from helios.bootstrap.simulating import SimulatorOptions, simulate
 
-    def ready(url: str) -> None:
-        if json:
-            print_line({"schema": 1, "url": url, "simulated": True})
-        else:
-            print(url, flush=True)
-        talk().print("[bold yellow]SIMULATED[/] no model answers here; the meter is at /_meter")
-
     simulate(
         SimulatorOptions(
             port=port,
@@ -68,7 +61,15 @@ def simulate_provider(  # noqa: PLR0913 - one parameter a flag
             fault_header=fault_header,
             seed=seed,
         ),
-        ready,
+        lambda url: _ready(url, as_json=json),
     )
     talk().print("[yellow]■[/] ended")
     return 0
+
+
+def _ready(url: str, *, as_json: bool) -> None:
+    if as_json:
+        print_line({"schema": 1, "url": url, "simulated": True})
+    else:
+        print(url, flush=True)
+    talk().print("[bold yellow]SIMULATED[/] no model answers here; the meter is at /_meter")

@@ -11,10 +11,10 @@ from helios.bootstrap.gateway import GatewayDesk
 from helios.bootstrap.house import Desk
 from helios.server.board import Board
 from helios.server.budget import BudgetFace
+from helios.server.health import ServerHealth, UpstreamView
 from helios.server.limits import LimitsFace
 from helios.server.problems import MEDIA_TYPE, Problem, answer_with_problems
 from helios.server.sizes import BoundedBodies
-from helios.server.views import ServerHealth, UpstreamView
 
 ABOUT = (
     "Budget for model calls: ask before, report after. Times are UTC seconds since 1970; every"

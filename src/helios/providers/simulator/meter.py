@@ -1,15 +1,16 @@
-"""The simulator's own meter, as a provider's bill: written before the answer goes out.
+"""The simulator's own meter, as a provider's bill: one line for every answer that was begun.
 
-One JSON line an answer, appended with a single write, so that a killed process loses nothing it
-has answered and several processes can share a file. A line that a full disk or a power cut left
-unfinished was never answered; it is counted as unreadable and passed over.
+An answer in one piece is billed before it goes out, a stream before its last bytes or when it
+breaks off. One JSON line an answer, appended with a single write, so that a killed process loses
+nothing it has answered whole and several processes can share a file. A line that a full disk or a
+power cut left unfinished was never answered; it is counted as unreadable and passed over.
 """
 
 import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from helios.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """One billed answer. `at` is seconds since 1970, UTC."""
+    """One billed answer. `at` is seconds since 1970, UTC; `whole` is False where it broke off or
+    its client left.
+    """
 
     request: str
     message: str
@@ -28,6 +31,17 @@ class Billed:
     at: float
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     fault: str | None = None
+    whole: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """The line in the file."""
+        plain = {key: getattr(self, key) for key in _BILLED}
+        return {**plain, "usage": {key: getattr(self.usage, key) for key in _USAGE}}
+
+
+_BILLED = tuple(part.name for part in fields(Billed))
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_USAGE = tuple(part.name for part in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +52,15 @@ class Reading:
     by_model: Mapping[str, Usage]
     unreadable: int = 0
 
-    def as_json(self) -> dict[str, Any]:
-        """The reading as `GET /_meter` answers it."""
-        return {
+    def as_json(self, *, each: bool = True) -> dict[str, Any]:
+        """The reading as `GET /_meter` answers it; without `each` only the sums."""
+        sums = {
             "simulated": True,
             "answers": len(self.answers),
             "models": {model: asdict(usage) for model, usage in self.by_model.items()},
-            "requests": [asdict(billed) for billed in self.answers],
             "unreadable_lines": self.unreadable,
         }
+        return {**sums, "requests": [b.as_json() for b in self.answers]} if each else sums
 
 
 class Meter:
@@ -74,7 +88,7 @@ class Meter:
         if self._file is None:
             self._add(billed)
             return
-        line = json.dumps(asdict(billed), ensure_ascii=False).encode() + b"\n"
+        line = _encode(billed.as_json()).encode() + b"\n"
         line = b"\n" + line if self._torn else line
         self._torn = True
         if os.write(self._file, line) != len(line):

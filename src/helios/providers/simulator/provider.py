@@ -1,16 +1,17 @@
 """The simulator as a provider: the real client against a server of our own."""
 
 from pathlib import Path
+from typing import Any
 
 from helios.ports.clock import Clock
 from helios.ports.models import ModelReply, ModelRequest
 from helios.providers.anthropic_api import AnthropicProvider
 from helios.providers.prices import listed_models
+from helios.providers.simulator.answering import Setup
 from helios.providers.simulator.faults import FaultPlan
 from helios.providers.simulator.hosting import Hosted, host
 from helios.providers.simulator.meter import Meter, Reading
 from helios.providers.simulator.script import Script, load_script
-from helios.providers.simulator.server import Setup
 
 NAME = "simulator"
 _KEY = "simulated"
@@ -72,6 +73,7 @@ async def start_simulator(
     time_scale: float = 1.0,
     clock: Clock,
     faults: FaultPlan | None = None,
+    **more: Any,
 ) -> SimulatorProvider:
     """Start a simulator in the running event loop.
 
@@ -81,34 +83,26 @@ async def start_simulator(
         time_scale: multiplies the delays; 0 answers at once.
         clock: what the delays are waited by.
         faults: what goes wrong besides what the script says.
+        more: other fields of a `Setup`.
 
     Raises:
         UsageError: the script or the meter cannot be read.
     """
-    setup = make_setup(
-        script=script, meter=meter, time_scale=time_scale, clock=clock, faults=faults
-    )
+    faults = faults or FaultPlan()
+    setup = make_setup(script, meter, clock=clock, time_scale=time_scale, faults=faults, **more)
     return SimulatorProvider(await host(setup), setup.meter)
 
 
-def make_setup(
-    *,
-    script: Path | None,
-    meter: Path | None,
-    time_scale: float,
-    clock: Clock,
-    faults: FaultPlan | None,
-) -> Setup:
+def make_setup(script: Path | None, meter: Path | None, **more: Any) -> Setup:
     """Read the files a simulator works from.
+
+    Args:
+        script: the recorded answers, if any.
+        meter: the file of what is billed; None keeps it in memory.
+        more: the other fields of a `Setup`.
 
     Raises:
         UsageError: one of them cannot be read.
     """
-    return Setup(
-        script=load_script(script) if script else Script(),
-        meter=Meter(meter),
-        clock=clock,
-        time_scale=time_scale,
-        faults=faults or FaultPlan(),
-        models=listed_models(),
-    )
+    answers = load_script(script) if script else Script()
+    return Setup(script=answers, meter=Meter(meter), models=listed_models(), **more)

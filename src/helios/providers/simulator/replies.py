@@ -1,21 +1,24 @@
-"""Replies of the Messages API, in one piece or as a stream of events."""
+"""What an answer looks like on the wire: an answer on its way out, and the Messages API's form."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from helios.domain.usage import Usage
-from helios.providers.simulator.script import Answer
-from helios.providers.simulator.tokens import pieces
+from helios.providers.simulator.content import Answer, Block, deltas
 
-PREFIX = "[simulated] "
-TOKENS_PER_DELTA = 12
-CHARACTERS_PER_DELTA = 48
-_REQUESTS_PER_MINUTE = 4_000
-_TOKENS_PER_MINUTE = 2_000_000
+_CACHED_CHARACTERS = 20_000
+# Made once: `json.dumps` with options makes one every time.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Frame(NamedTuple):
+    """Whole events of a stream that belong together, and the output tokens billed with them."""
+
+    data: bytes
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,91 +27,49 @@ class Reply:
 
     id: str
     model: str
-    content: Mapping[str, Any]
-    stop_reason: str
+    answer: Answer
     usage: Usage
+    created: int = 0
     shows_usage: bool = True
 
-    def message(self) -> dict[str, Any]:
-        """The answer in one piece."""
-        usage = self._usage(self.usage.output_tokens)
-        return self._message([dict(self.content)], self.stop_reason, usage)
-
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The answer as the events of a stream, in the API's order."""
-        yield "message_start", {"message": self._message([], None, self._usage(1))}
-        yield "ping", {}
-        start, deltas = _block_start(self.content), _deltas(self.content)
-        yield "content_block_start", {"index": 0, "content_block": start}
-        for delta in deltas:
-            yield "content_block_delta", {"index": 0, "delta": delta}
-        yield "content_block_stop", {"index": 0}
-        ending: dict[str, Any] = {"delta": {"stop_reason": self.stop_reason, "stop_sequence": None}}
-        if self.shows_usage:
-            ending["usage"] = {"output_tokens": self.usage.output_tokens}
-        yield "message_delta", ending
-        yield "message_stop", {}
-
-    def _message(
-        self, content: Sequence[Mapping[str, Any]], stop_reason: str | None, usage: dict[str, Any]
-    ) -> dict[str, Any]:
-        message: dict[str, Any] = {
-            "id": self.id,
-            "type": "message",
-            "role": "assistant",
-            "model": self.model,
-            "content": list(content),
-            "stop_reason": stop_reason,
-            "stop_sequence": None,
-        }
-        return {**message, "usage": usage} if self.shows_usage else message
-
-    def _usage(self, output_tokens: int) -> dict[str, Any]:
-        return {
-            "input_tokens": self.usage.input_tokens,
-            "cache_creation_input_tokens": self.usage.cache_write_tokens,
-            "cache_read_input_tokens": self.usage.cache_read_tokens,
-            "output_tokens": output_tokens,
-            "service_tier": "standard",
-        }
+    def call_id(self, index: int) -> str:
+        """The id of the tool call in this block."""
+        return f"toolu_sim_{self.id.removeprefix('msg_sim_')}{index}"
 
 
-def content_of(answer: Answer, message_id: str, max_tokens: int) -> tuple[dict[str, Any], str]:
-    """A recorded answer as a content block, cut off at `max_tokens`, and why it ended."""
-    whole = answer.tokens <= max_tokens
-    if answer.tool is None:
-        text = answer.text if whole else "".join(islice(pieces(answer.text), max_tokens))
-        block: dict[str, Any] = {"type": "text", "text": PREFIX + text.removeprefix(PREFIX)}
-        return block, "end_turn" if whole else "max_tokens"
-    block = {
-        "type": "tool_use",
-        "id": f"toolu_sim_{message_id.removeprefix('msg_sim_')}",
-        "name": answer.tool,
-        "input": dict(answer.input) if whole else {},
+def message(reply: Reply) -> dict[str, Any]:
+    """The answer in one piece."""
+    content = [_block(reply, index, block) for index, block in enumerate(reply.answer.blocks)]
+    return _message(reply, content, reply.answer.stop_reason, reply.usage.output_tokens)
+
+
+def frames(reply: Reply) -> Iterator[Frame]:
+    """The answer as a stream, in the API's order of events.
+
+    The first frame begins it and is billed one token, which every output has at least; each other
+    one carries one delta; the last one ends it.
+    """
+    start = {"message": _message(reply, [], None, 1)}
+    yield Frame(event_bytes("message_start", start) + event_bytes("ping", {}), 0)
+    stop = b""
+    for index, block in enumerate(reply.answer.blocks):
+        begun = {"index": index, "content_block": _block_start(reply, index, block)}
+        head = Frame(stop + event_bytes("content_block_start", begun), block.head_tokens)
+        for delta in _delta_frames(block, index):
+            yield Frame(head.data + delta.data, head.tokens + delta.tokens) if head.data else delta
+            head = Frame(b"", 0)
+        stop = head.data + _block_stop(index, block)
+    ending: dict[str, Any] = {
+        "delta": {"stop_reason": reply.answer.stop_reason, "stop_sequence": None}
     }
-    return block, "tool_use" if whole else "max_tokens"
-
-
-def headers(request_id: str, now: float) -> dict[str, str]:
-    """The headers of every answer: who answered, and limits as the API reports them."""
-    reset = (datetime.fromtimestamp(now, UTC) + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    limits = {
-        "requests": _REQUESTS_PER_MINUTE,
-        "tokens": _TOKENS_PER_MINUTE,
-        "input-tokens": _TOKENS_PER_MINUTE,
-        "output-tokens": _TOKENS_PER_MINUTE,
-    }
-    shown = {"request-id": request_id, "x-helios-simulated": "true"}
-    for kind, limit in limits.items():
-        shown[f"anthropic-ratelimit-{kind}-limit"] = str(limit)
-        shown[f"anthropic-ratelimit-{kind}-remaining"] = str(limit - 1)
-        shown[f"anthropic-ratelimit-{kind}-reset"] = reset
-    return shown
+    if reply.shows_usage:
+        ending["usage"] = _usage(reply.usage, reply.usage.output_tokens)
+    yield Frame(stop + event_bytes("message_delta", ending) + event_bytes("message_stop", {}), 0)
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
     """A value as the API sends it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def event_bytes(kind: str, data: Mapping[str, Any]) -> bytes:
@@ -116,18 +77,82 @@ def event_bytes(kind: str, data: Mapping[str, Any]) -> bytes:
     return f"event: {kind}\ndata: ".encode() + to_json({"type": kind, **data}) + b"\n\n"
 
 
-def _block_start(content: Mapping[str, Any]) -> dict[str, Any]:
-    key, empty = ("input", {}) if content["type"] == "tool_use" else ("text", "")
-    return {**content, key: empty}
+def _message(
+    reply: Reply, content: Sequence[Mapping[str, Any]], stop_reason: str | None, output: int
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "id": reply.id,
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+    }
+    return {**said, "usage": _usage(reply.usage, output)} if reply.shows_usage else said
 
 
-def _deltas(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if content["type"] == "tool_use":
-        text = json.dumps(content["input"], ensure_ascii=False)
-        for start in range(0, len(text), CHARACTERS_PER_DELTA):
-            part = text[start : start + CHARACTERS_PER_DELTA]
-            yield {"type": "input_json_delta", "partial_json": part}
-        return
-    tokens = pieces(content["text"])
-    while part := "".join(islice(tokens, TOKENS_PER_DELTA)):
-        yield {"type": "text_delta", "text": part}
+def _usage(usage: Usage, output_tokens: int) -> dict[str, Any]:
+    hour = usage.cache_write_1h_tokens
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_tokens - hour,
+            "ephemeral_1h_input_tokens": hour,
+        },
+        "output_tokens": output_tokens,
+        "service_tier": "standard",
+    }
+
+
+def _block(reply: Reply, index: int, block: Block) -> dict[str, Any]:
+    match block.kind:
+        case "text":
+            return {"type": "text", "text": block.text}
+        case "thinking":
+            return {"type": "thinking", "thinking": block.text, "signature": block.signature}
+        case "tool_use":
+            called = {"type": "tool_use", "id": reply.call_id(index), "name": block.name}
+            return {**called, "input": block.input}
+
+
+def _block_start(reply: Reply, index: int, block: Block) -> dict[str, Any]:
+    empty: dict[str, dict[str, Any]] = {
+        "text": {"text": ""},
+        "thinking": {"thinking": "", "signature": ""},
+        "tool_use": {"input": {}},
+    }
+    return {**_block(reply, index, block), **empty[block.kind]}
+
+
+def _delta_frames(block: Block, index: int) -> Iterator[Frame] | tuple[Frame, ...]:
+    # What is recorded is answered again and again; a very long answer is not kept in memory.
+    if len(block.text) > _CACHED_CHARACTERS:
+        return _rendered(block, index)
+    return _cached(block.kind, block.text, index)
+
+
+@lru_cache(maxsize=256)
+def _cached(kind: Any, text: str, index: int) -> tuple[Frame, ...]:
+    return tuple(_rendered(Block(kind, text, 0), index))
+
+
+def _rendered(block: Block, index: int) -> Iterator[Frame]:
+    kind, key = {
+        "text": ("text_delta", "text"),
+        "thinking": ("thinking_delta", "thinking"),
+        "tool_use": ("input_json_delta", "partial_json"),
+    }[block.kind]
+    for part in deltas(block):
+        data = {"index": index, "delta": {"type": kind, key: part.text}}
+        yield Frame(event_bytes("content_block_delta", data), part.tokens)
+
+
+def _block_stop(index: int, block: Block) -> bytes:
+    stop = event_bytes("content_block_stop", {"index": index})
+    if block.kind != "thinking":
+        return stop
+    signed = {"type": "signature_delta", "signature": block.signature}
+    return event_bytes("content_block_delta", {"index": index, "delta": signed}) + stop

@@ -1,11 +1,12 @@
-"""Requests of the Messages API, checked as the API checks them."""
+"""Requests of the Messages API, checked as the API checks them; what it does not know passes."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from helios.providers.model_facts import accepts_forced_tool
+from helios.providers.simulator.caching import Prompt, prompt_of
 from helios.providers.simulator.script import Conversation
 from helios.providers.simulator.tokens import count_request
 
@@ -24,36 +25,24 @@ class ApiError(Exception):
         self.message = message
         self.headers = headers or {}
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """The body of the answer."""
-        error = {"type": self.kind, "message": self.message}
-        return {"type": "error", "error": error, "request_id": request_id}
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A valid request."""
+    """A valid request, of whichever dialect.
+
+    `forced` is the tool it insists on, by name and schema; `schema` is there when its text must be
+    JSON; `prompt` is there when it asks for the
+    prompt cache; `shows_usage` is False where a stream shall not tell its usage.
+    """
 
     conversation: Conversation
     input_tokens: int
     max_tokens: int
     stream: bool
-
-
-async def collect(chunks: AsyncIterator[bytes], most: int) -> bytes:
-    """A body in one piece.
-
-    Raises:
-        ApiError: 413; the rest was read and dropped, so that the sender gets to see the answer.
-    """
-    size, kept = 0, []
-    async for chunk in chunks:
-        size += len(chunk)
-        if size <= most:
-            kept.append(chunk)
-    if size > most:
-        raise ApiError(413, "request_too_large", "Request exceeds the maximum size")
-    return b"".join(kept)
+    forced: tuple[str, Any] | None = None
+    prompt: Prompt | None = None
+    shows_usage: bool = True
+    schema: object = None
 
 
 def read_request(raw: bytes, *, needs_max_tokens: bool = True) -> Asked:
@@ -62,62 +51,106 @@ def read_request(raw: bytes, *, needs_max_tokens: bool = True) -> Asked:
     Raises:
         ApiError: 400, with the field.
     """
-    body = _json_object(raw)
-    model = _field(body, "model", str)
+    return check_request(json_object(raw), needs_max_tokens=needs_max_tokens)
+
+
+def check_request(
+    body: Mapping[str, Any], *, needs_max_tokens: bool = True, may_force: bool = False
+) -> Asked:
+    """The same of a body that is read already.
+
+    Args:
+        body: the request.
+        needs_max_tokens: False where nothing is generated.
+        may_force: a tool may be insisted on, whatever the model.
+
+    Raises:
+        ApiError: 400, with the field.
+    """
+    model = field_of(body, "model", str)
     messages = _messages(body)
-    if body.get("system") is not None:
-        _check_content("system", body["system"])
-    max_tokens = _field(body, "max_tokens", int) if needs_max_tokens else 1
+    system = body.get("system") or ""
+    _check_content("system", system)
+    max_tokens = field_of(body, "max_tokens", int) if needs_max_tokens else 1
     if max_tokens < 1:
-        raise _invalid("max_tokens: must be greater than or equal to 1")
+        raise invalid("max_tokens: must be greater than or equal to 1")
     tools = _tools(body)
-    _check_tool_choice(model, body.get("tool_choice"), tools)
-    said = [message for message in messages if message["role"] == "user"]
+    forced = _forced_tool(body.get("tool_choice"), tools)
+    if forced and not may_force and not accepts_forced_tool(model):
+        raise invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+    said = [message["content"] for message in messages if message["role"] == "user"]
+    texts = [_texts(content) for content in said]
+    prompt = prompt_of(body)
+    if prompt and prompt.breakpoints > 4:
+        raise invalid("A maximum of 4 blocks with cache_control may be provided.")
     conversation = Conversation(
         model=model,
-        user_text="\n".join(_texts(message["content"]) for message in said),
+        user_text="\n".join(texts),
         turn=len(said),
-        tools=tools,
+        tools=frozenset(tools),
+        last=texts[-1] if texts else "",
+        results=sum(_results(content) for content in said),
+        system=_texts(system),
     )
-    return Asked(conversation, count_request(body), max_tokens, body.get("stream") is True)
+    counted = prompt.tokens if prompt else count_request(body)
+    return Asked(
+        conversation,
+        counted,
+        max_tokens,
+        body.get("stream") is True,
+        forced,
+        prompt,
+        schema=_schema(body),
+    )
 
 
-def _invalid(message: str) -> ApiError:
+def invalid(message: str) -> ApiError:
+    """HTTP 400 with this message."""
     return ApiError(400, "invalid_request_error", message)
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def json_object(raw: bytes) -> dict[str, Any]:
+    """A body that is a JSON object.
+
+    Raises:
+        ApiError: 400; it is something else.
+    """
     try:
         body = json.loads(raw)
         if b"\\u" in raw:
             # An escaped half of a surrogate pair is a string that no UTF-8 can carry.
             json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise _invalid(f"The request body is not valid JSON: {error}") from error
+        raise invalid(f"The request body is not valid JSON: {error}") from error
     if not isinstance(body, dict):
-        raise _invalid("The request body is not a JSON object")
+        raise invalid("The request body is not a JSON object")
     return body
 
 
-def _field(body: Mapping[str, Any], name: str, kind: type[_Kind]) -> _Kind:
+def field_of(body: Mapping[str, Any], name: str, kind: type[_Kind]) -> _Kind:
+    """A required field of this type.
+
+    Raises:
+        ApiError: 400; it is missing or of another type.
+    """
     value = body.get(name)
     if value is None or value == "":
-        raise _invalid(f"{name}: Field required")
+        raise invalid(f"{name}: Field required")
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise _invalid(f"{name}: Input should be a valid {kind.__name__}")
+        raise invalid(f"{name}: Input should be a valid {kind.__name__}")
     return value
 
 
 def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    messages: list[Any] = _field(body, "messages", list)
+    messages: list[Any] = field_of(body, "messages", list)
     if not messages:
-        raise _invalid("messages: at least one message is required")
+        raise invalid("messages: at least one message is required")
     for index, message in enumerate(messages):
         place = f"messages.{index}"
         if not isinstance(message, dict):
-            raise _invalid(f"{place}: Input should be a valid object")
+            raise invalid(f"{place}: Input should be a valid object")
         if message.get("role") not in {"user", "assistant", "system"}:
-            raise _invalid(f"{place}.role: Input should be 'user' or 'assistant'")
+            raise invalid(f"{place}.role: Input should be 'user' or 'assistant'")
         _check_content(f"{place}.content", message.get("content"))
     return messages
 
@@ -126,35 +159,46 @@ def _check_content(place: str, content: object) -> None:
     if isinstance(content, str):
         return
     if not isinstance(content, list):
-        raise _invalid(f"{place}: Input should be a valid string or list")
+        raise invalid(f"{place}: Input should be a valid string or list")
     for index, block in enumerate(content):
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            raise _invalid(f"{place}.{index}.type: Field required")
+            raise invalid(f"{place}.{index}.type: Field required")
         if block["type"] == "tool_result" and block.get("content") is not None:
             _check_content(f"{place}.{index}.content", block["content"])
         if block["type"] == "text" and not isinstance(block.get("text"), str):
-            raise _invalid(f"{place}.{index}.text: Field required")
+            raise invalid(f"{place}.{index}.text: Field required")
 
 
-def _tools(body: Mapping[str, Any]) -> frozenset[str]:
+def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The tools' schemas by name; a server tool has none and is never called."""
     tools = body.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        raise _invalid("tools: Input should be a valid list of objects")
-    names = [tool.get("name") for tool in tools]
+        raise invalid("tools: Input should be a valid list of objects")
+    names = [tool.get("name", tool.get("mcp_server_name")) for tool in tools]
     if not all(isinstance(name, str) and name for name in names):
-        raise _invalid("tools: every tool needs a name")
-    return frozenset(names)
+        raise invalid("tools: every tool needs a name")
+    return {name: tool.get("input_schema") for name, tool in zip(names, tools, strict=True)}
 
 
-def _check_tool_choice(model: str, choice: object, tools: frozenset[str]) -> None:
+def _forced_tool(choice: object, tools: Mapping[str, Any]) -> tuple[str, Any] | None:
     if choice is None:
-        return
+        return None
     if not isinstance(choice, dict) or choice.get("type") not in {"auto", "any", "tool", "none"}:
-        raise _invalid("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'")
-    if choice["type"] == "tool" and choice.get("name") not in tools:
-        raise _invalid(f"tool_choice: tool {choice.get('name')!r} not found in provided tools")
-    if choice["type"] in {"tool", "any"} and not accepts_forced_tool(model):
-        raise _invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+        raise invalid("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'")
+    if choice["type"] not in {"tool", "any"}:
+        return None
+    name = choice.get("name") if choice["type"] == "tool" else next(iter(tools), None)
+    if not isinstance(name, str) or name not in tools:
+        raise invalid(f"tool_choice: tool {name!r} not found in provided tools")
+    return name, tools[name]
+
+
+def _schema(body: Mapping[str, Any]) -> object:
+    output = body.get("output_config")
+    form = output.get("format") if isinstance(output, dict) else body.get("output_format")
+    if not isinstance(form, dict) or not str(form.get("type")).startswith("json"):
+        return None
+    return form.get("schema") or {"type": "object"}
 
 
 def _texts(content: str | list[dict[str, Any]]) -> str:
@@ -168,3 +212,9 @@ def _texts(content: str | list[dict[str, Any]]) -> str:
         elif block["type"] == "tool_result":
             found.append(_texts(block.get("content") or ""))
     return "\n".join(found)
+
+
+def _results(content: str | list[dict[str, Any]]) -> int:
+    if isinstance(content, str):
+        return 0
+    return sum(block["type"] == "tool_result" for block in content)

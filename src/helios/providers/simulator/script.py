@@ -7,23 +7,38 @@
       - when: {contains: "인사"}
         text: 안녕하세요
         fault: [429, cut]
+      - when: {contains: "list the files", results: 0, system: "You are Claude Code"}
+        content:
+          - thinking: I should look first.
+          - text: Let me look.
+          - {tool: Bash, input: {command: ls}}
 
-`contains` is looked for in everything the user said, `turn` is the number of user messages,
-`model` is a part of the model's name. An answer by tool fits only a request that offers the tool.
-`fault` names what goes wrong every time; a list goes wrong once for each name, in order, and then
-the answer is given.
+`contains` is looked for in everything the user said, `last` in the last message alone, `system` in
+the system prompt; `turn` is the number of user messages, `results` that of the tool results among
+them, `model` is a part of the model's name. An answer by tool fits only a request that offers the
+tool. `fault` names what goes wrong every time; a list goes wrong once for each name, in order, and
+then the answer is given.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from helios.providers.simulator.faults import REFUSALS, Fault
-from helios.providers.simulator.tokens import CALL_OVERHEAD, count_json, count_text
+from helios.providers.simulator.content import (
+    Answer,
+    Block,
+    make_answer,
+    text_block,
+    thinking_block,
+    tool_block,
+)
+from helios.providers.simulator.faults import REFUSALS, Fault, fault_named
 from helios.providers.yaml_file import Node, read_file
+
+_TEXTS = ("contains", "last", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +49,28 @@ class Conversation:
     user_text: str
     turn: int
     tools: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A recorded answer: a text or a tool's input, with its length in tokens."""
-
-    text: str = ""
-    tool: str | None = None
-    input: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    tokens: int = 0
+    last: str = ""
+    results: int = 0
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     contains: str
+    last: str
+    system: str
     turn: int | None
+    results: int | None
     model: str
     answer: Answer
     faults: tuple[Fault, ...]
     always: bool
 
     def fits(self, asked: Conversation) -> bool:
-        """Everything but the text, which is dear to search."""
-        turn_fits = self.turn is None or self.turn == asked.turn
-        tool_fits = self.answer.tool is None or self.answer.tool in asked.tools
-        return turn_fits and tool_fits and self.model in asked.model
+        """Everything but the whole text, which is dear to search."""
+        counted = self.turn in (None, asked.turn) and self.results in (None, asked.results)
+        named = self.answer.tools <= asked.tools and self.model in asked.model
+        return counted and named and self.last in asked.last and self.system in asked.system
 
 
 class Script:
@@ -71,7 +82,11 @@ class Script:
 
     def find(self, asked: Conversation) -> tuple[Answer, Fault | None] | None:
         """The first answer that fits, and what goes wrong with it this time."""
+        if not self._entries:
+            return None
         text = normalize("NFC", asked.user_text)
+        last, system = normalize("NFC", asked.last), normalize("NFC", asked.system)
+        asked = replace(asked, last=last, system=system)
         searched: dict[str, bool] = {}
         for index, entry in enumerate(self._entries):
             if not entry.fits(asked):
@@ -105,14 +120,18 @@ def load_script(path: Path) -> Script:
 
 
 def _entry(node: Node) -> _Entry:
-    fields = node.fields(required=("when",), optional=("tool", "input", "text", "fault"))
-    when = fields["when"].fields(required=("contains",), optional=("turn", "model"))
+    fields = node.fields(("when",), ("tool", "input", "text", "content", "fault"))
+    when = fields["when"].fields(("contains",), ("last", "system", "turn", "results", "model"))
     faults, always = _faults(fields["fault"]) if "fault" in fields else ((), True)
     # An answer that is always refused needs no content.
     refused = always and bool(faults) and faults[0] in REFUSALS
+    texts = {key: normalize("NFC", when[key].string()) for key in _TEXTS if key in when}
     return _Entry(
-        contains=normalize("NFC", when["contains"].string()),
+        contains=texts["contains"],
+        last=texts.get("last", ""),
+        system=texts.get("system", ""),
         turn=when["turn"].integer(1) if "turn" in when else None,
+        results=when["results"].integer(0) if "results" in when else None,
         model=when["model"].string() if "model" in when else "",
         answer=_answer(node, fields, refused=refused),
         faults=faults,
@@ -121,17 +140,33 @@ def _entry(node: Node) -> _Entry:
 
 
 def _answer(node: Node, fields: Mapping[str, Node], *, refused: bool) -> Answer:
-    given = {"text", "tool", "input"} & fields.keys()
-    if given == {"text"}:
-        text = fields["text"].string()
-        return Answer(text=text, tokens=max(1, count_text(text)))
-    if given == {"tool", "input"}:
-        tool, content = fields["tool"].string(), _json_object(fields["input"])
-        tokens = CALL_OVERHEAD + count_text(tool) + count_json(content)
-        return Answer(tool=tool, input=content, tokens=tokens)
+    given = {"text", "tool", "input", "content"} & fields.keys()
+    if given == {"content"}:
+        items = fields["content"].items()
+        return make_answer(*(_part(item) for item in items))
+    if given in ({"text"}, {"tool", "input"}):
+        return make_answer(_block(fields))
     if not given and refused:
         return Answer()
-    raise node.fail("needs `text`, or `tool` and `input`", "Give the answer one of the two forms.")
+    raise node.fail(
+        "needs `text`, or `tool` and `input`, or `content`",
+        "Give the answer one of the two forms, or a list of such parts under `content`.",
+    )
+
+
+def _part(node: Node) -> Block:
+    fields = node.fields((), ("text", "thinking", "tool", "input"))
+    if set(fields) not in ({"text"}, {"thinking"}, {"tool", "input"}):
+        raise node.fail("must be one `text`, one `thinking`, or a `tool` and its `input`")
+    return _block(fields)
+
+
+def _block(fields: Mapping[str, Node]) -> Block:
+    if "text" in fields:
+        return text_block(fields["text"].string())
+    if "thinking" in fields:
+        return thinking_block(fields["thinking"].string())
+    return tool_block(fields["tool"].string(), _json_object(fields["input"]))
 
 
 def _json_object(node: Node) -> dict[str, Any]:
@@ -156,6 +191,7 @@ def _faults(node: Node) -> tuple[tuple[Fault, ...], bool]:
 
 def _fault(node: Node) -> Fault:
     name = str(node.value)
-    if name not in set(Fault):
+    fault = fault_named(name)
+    if fault is None:
         raise node.fail(f"unknown fault {name!r}", f"Known faults: {', '.join(Fault)}.")
-    return Fault(name)
+    return fault

@@ -36,4 +36,5 @@ async def start(send: Send, status: int, headers: Headers, request_id: str) -> N
     shown = [*(header for header in allowed if header[0] != ours[0]), ours]
     if not any(name == b"request-id" for name, _ in shown):
         shown.append((b"request-id", request_id.encode()))
-    await send({"type": "http.response.start", "status": status, "headers": shown})
+    known = status if 200 <= status <= 599 else 502
+    await send({"type": "http.response.start", "status": known, "headers": shown})

@@ -77,7 +77,8 @@ class Exchange:
             raise
         except ModelError as error:
             await self._refuse(of_error(error, self._clock.now()))
-        await admitted.finish()
+        # Beside the next request: who has the answer may hang up now.
+        self._afterwards.do(admitted.finish())
 
     async def _pass(self, passage: Passage) -> None:
         reply = await passage.send()

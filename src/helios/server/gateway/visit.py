@@ -1,6 +1,7 @@
 """One request: what is asked, by whom, and who answers it."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -26,11 +27,14 @@ from helios.server.gateway.incoming import Incoming, read_body
 from helios.server.gateway.messages import Afterwards, Exchange
 from helios.services.responses import BatchInbound, Inbound
 from helios.services.responses.batches import PATH as BATCHES
+from helios.services.responses.batches import Answered
 
 MODELS = "/v1/models"
+RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?://[^/"]+')
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 FREE_TIMEOUT_S = 60.0
+WATCH_AFTER_S = 0.1
 
 
 class RefusedError(Exception):
@@ -120,7 +124,7 @@ class Visit:
         created = await self._desk.batches.create(call)
         if isinstance(created, Refusal):
             raise RefusedError(created)
-        await answer(self._send, created.status, created.headers, created.body, self.id)
+        await self._tell_of_batch(created)
 
     async def _batch(self, method: str, path: str) -> None:
         """A batch that is there; what it took is booked before its results can be deleted."""
@@ -128,10 +132,22 @@ class Visit:
         upstream_id = path.removeprefix(BATCHES).strip("/").partition("/")[0]
         if upstream_id and method == "DELETE":
             await self._desk.batches.settle_ended(upstream_id)
+        if not path.endswith("/results"):
+            asked = await self._desk.batches.ask(
+                method, self._incoming.target, self._incoming.passed_on
+            )
+            await self._tell_of_batch(asked)
+            return
         await self._pass_on(b"")
-        if upstream_id and path.endswith("/results"):
+        if upstream_id:
             with suppress(HeliosError):  # answered already; what looks after batches tries again
                 await self._desk.batches.settle_ended(upstream_id)
+
+    async def _tell_of_batch(self, told: Answered) -> None:
+        """Clients fetch results where the batch says: that has to be here."""
+        host = self._incoming.header(b"host").encode("latin-1")
+        body = RESULTS_URL.sub(rb"\1http://" + host.replace(b"\\", b""), told.body)
+        await answer(self._send, told.status, told.headers, body, self.id)
 
     async def _forward(self, body: bytes) -> None:
         """Forward what costs nothing."""
@@ -195,19 +211,36 @@ async def read_asked(body: bytes) -> Asked:
 
 
 async def unless_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
-    """Do the work unless its client hangs up first."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_hang_up(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        if not task.done():
+    """Do the work unless its client hangs up first; noticed after a moment, so that short work is
+    not slowed down.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    watcher: asyncio.Task[None] | None = None
+    gone = done = False
+
+    def leave(_: object) -> None:
+        nonlocal gone
+        if task and watcher and not (done or watcher.cancelled()):
+            gone = True
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-    if not task.cancelled():
-        task.result()
+
+    def watch() -> None:
+        nonlocal watcher
+        watcher = loop.create_task(_hang_up(receive))
+        watcher.add_done_callback(leave)
+
+    timer = loop.call_later(WATCH_AFTER_S, watch)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not (gone and task):
+            raise
+        task.uncancel()
+    finally:
+        done = True
+        timer.cancel()
+        if watcher:
+            watcher.cancel()
 
 
 async def _hang_up(receive: Receive) -> None:
