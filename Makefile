@@ -32,7 +32,7 @@ run: $(VENV)/.run  ## run the example project, embedded: no server, no key, no n
 	@HELIOS_HOME=$(CURDIR)/.helios HELIOS_SANDBOX=$(SANDBOX) $(BIN)/helios run $(PROJECT)
 
 test: $(VENV)/.test  ## all tests; the last line counts passed, failed, skipped
-	@tools/install-packages bubblewrap postgresql redis-server
+	@tools/install-packages bubblewrap postgresql redis-server npm
 	@$(BIN)/python tools/run_tests.py
 
 check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute
@@ -45,6 +45,7 @@ check: $(VENV)/.test  ## lint, types, floors and the fast tests, under a minute
 bench: $(VENV)/.test  ## measure the hot paths, as ratios to a baseline of the same run
 	@tools/install-packages postgresql redis-server
 	@for part in $(BENCHES); do echo "== $$part"; PYTHONPATH=. $(BIN)/python benchmarks/$$part.py || exit 1; done
+	@echo "== gateway"; $(BIN)/python benchmarks/gateway
 
 soak: $(VENV)/.test  ## kill it 1,000 times and search long for an overrun, ten minutes
 	@tools/install-packages postgresql

@@ -13,6 +13,8 @@ COUNTED = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 def main() -> int:
     """Lint, floors and types first: they are cheap and part of the promise."""
     failed_checks = sum(_run([str(BIN / check[0]), *check[1:]])[0] != 0 for check in CHECKS)
+    # Before the tests, because it takes longer than one of them may.
+    _run([sys.executable, "-m", "tests.installed"])
     code, last = _run([sys.executable, "-m", "pytest", "-q", "-n", "2", *sys.argv[1:]])
     counts = {"passed": len(CHECKS) - failed_checks, "failed": failed_checks, "skipped": 0}
     for number, word in COUNTED.findall(last):

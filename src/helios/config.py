@@ -18,10 +18,16 @@ from platformdirs import user_config_path, user_data_path
 
 from helios.errors import UsageError
 
-SECRETS = frozenset({"api_key", "redis"})
+SECRETS = frozenset({"api_key", "openai_api_key", "google_api_key", "redis"})
+GATEWAY_KEY = "hel_"
+"""What the gateway's own keys begin with; no provider takes them."""
 ENVIRONMENT_ALIASES: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "api_key",
     "ANTHROPIC_BASE_URL": "base_url",
+    "OPENAI_API_KEY": "openai_api_key",
+    "OPENAI_BASE_URL": "openai_base_url",
+    "GOOGLE_API_KEY": "google_api_key",
+    "OLLAMA_BASE_URL": "ollama_base_url",
     "NO_COLOR": "no_color",
 }
 
@@ -37,12 +43,20 @@ class Settings:
     plan_only: never spill into paid overage, where the provider says that it has begun.
     human_reserve: the share of each of the plan's windows that agents leave alone, 0 to 1.
     sandbox: strict | direct | auto.
-    provider: anthropic | simulator | a plug-in's name; empty means by the key at hand.
+    provider: where models go whose name has no vendor: anthropic | simulator | openai | google |
+        ollama | claude-code | a plug-in's name; empty means Anthropic with a key, else simulator.
     api_key, base_url: the Anthropic key and endpoint.
+    openai_api_key, openai_base_url: of OpenAI, or of whatever speaks its Chat Completions.
+    google_api_key: the key of the Gemini API.
+    ollama_base_url: where Ollama listens; empty means on this machine.
+    claude_binary: the user's own Claude Code, a name on the path or a file.
     redis: URL of a Redis that mirrors the budget's status; empty means none.
     redis_ca: a file with the authority that signed its certificate, for rediss:// URLs.
     prices: a price file laid over the packaged one.
     simulator_speed: the simulator's delays are multiplied by this; 0 answers at once.
+    simulator_url: a simulator that listens already, for the gateway; empty starts one.
+    gateway_hold: so many seconds the gateway keeps a client waiting for room that does not say.
+    gateway_lower_output: whether the gateway may ask for less output when room is short.
     log_level: debug | info | warning | error.
     no_color: any text switches colour off.
     """
@@ -57,10 +71,18 @@ class Settings:
     provider: str = ""
     api_key: str = ""
     base_url: str = ""
+    openai_api_key: str = ""
+    openai_base_url: str = ""
+    google_api_key: str = ""
+    ollama_base_url: str = ""
+    claude_binary: str = "claude"
     prices: str = ""
     redis: str = ""
     redis_ca: str = ""
     simulator_speed: float = 1.0
+    simulator_url: str = ""
+    gateway_hold: float = 60.0
+    gateway_lower_output: bool = True
     log_level: str = "info"
     no_color: str = ""
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -156,6 +178,11 @@ def _from_user_file(path: Path) -> dict[str, Any]:
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
     found = {name: env[key] for key, name in ENVIRONMENT_ALIASES.items() if env.get(key)}
+    if found.get("api_key", "").startswith(GATEWAY_KEY):
+        # Meant for clients of the gateway, which are started in the same shell.
+        found = {
+            name: value for name, value in found.items() if name not in ("api_key", "base_url")
+        }
     for key, value in env.items():
         if key.startswith("HELIOS_") and key != "HELIOS_CONFIG":
             found[key.removeprefix("HELIOS_").lower()] = value
@@ -174,9 +201,9 @@ def _typed(name: str, value: Any, source: str) -> Any:
                 return Path(value).expanduser().resolve()
             case "plan_messages":
                 return int(_at_least_zero(int(value)))
-            case "simulator_speed":
+            case "simulator_speed" | "gateway_hold":
                 return _at_least_zero(float(value))
-            case "plan_only":
+            case "plan_only" | "gateway_lower_output":
                 return _truth(value)
             case "human_reserve":
                 return _share(float(value))

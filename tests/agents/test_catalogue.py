@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helios.agents.catalogue import builtin_roles, load_roles
-from helios.agents.outputs import answer_tool, read_patch, read_review
+from helios.agents.outputs import answer_shape, read_patch, read_review
 from helios.errors import BadOutput, UsageError
 
 
@@ -15,7 +15,7 @@ def test_the_shipped_roles_load() -> None:
     for role in roles.values():
         assert role.about
         assert role.instructions
-        assert answer_tool(role.output).description
+        assert answer_shape(role.output).shape.__doc__
 
 
 def test_an_agent_file_of_another_tool_is_used_unchanged(tmp_path: Path) -> None:

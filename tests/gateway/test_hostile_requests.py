@@ -62,7 +62,7 @@ BROKEN = {
     "another protocol with a body": request(POST, b"connection: upgrade", b"upgrade: h2c"),
     "everything": request(b"OPTIONS * HTTP/1.1"),
     "no slash": request(b"POST v1/messages HTTP/1.1"),
-}  # fmt: skip
+}
 """Where HTTP itself is broken, the answer is 400 and the connection ends."""
 
 
@@ -167,7 +167,9 @@ def test_a_page_on_the_web_gets_nothing(here: Place, field: bytes) -> None:
         assert not [name for name, _ in answer.fields if name.startswith(b"access-control")]
 
 
-@pytest.mark.parametrize("host", [EVIL, b"", b"127.0.0.1.evil.example", b"127.0.0.1@evil.example:1"])
+@pytest.mark.parametrize(
+    "host", [EVIL, b"", b"127.0.0.1.evil.example", b"127.0.0.1@evil.example:1"]
+)
 def test_a_name_that_points_here_gets_nothing(here: Place, host: bytes) -> None:
     with unharmed(here) as said:
         answer = here.say(request(POST, host=host))
@@ -194,10 +196,16 @@ def test_odd_but_right(here: Place, name: str) -> None:
 
 def test_what_a_client_forges_does_not_arrive(here: Place) -> None:
     forged = [
-        b"x-helios-request-id: forged", b"x-helios-model: forged", b"authorization: Bearer forged",
-        b"cookie: forged=1", b"proxy-authorization: forged", b"connection: x-api-key, host",
-        b"te: forged", b"referer: http://localhost/forged", b"expect: forged",
-    ]  # fmt: skip
+        b"x-helios-request-id: forged",
+        b"x-helios-model: forged",
+        b"authorization: Bearer forged",
+        b"cookie: forged=1",
+        b"proxy-authorization: forged",
+        b"connection: x-api-key, host",
+        b"te: forged",
+        b"referer: http://localhost/forged",
+        b"expect: forged",
+    ]
     with unharmed(here, passes=1):
         answer = here.say(request(POST, *forged))
         assert answer.status == 200
@@ -240,9 +248,17 @@ def test_expect_is_answered_before_the_body(here: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [b"x-helios-priority: 0015", b"x-helios-priority: 001" + b"0" * 5000, b"x-helios-priority: 0",
-              b"x-helios-hold: 1e9", b"x-helios-hold: nan", b"x-helios-project: ..", b"x-helios-project: a//b"],
-)  # fmt: skip
+    "field",
+    [
+        b"x-helios-priority: 0015",
+        b"x-helios-priority: 001" + b"0" * 5000,
+        b"x-helios-priority: 0",
+        b"x-helios-hold: 1e9",
+        b"x-helios-hold: nan",
+        b"x-helios-project: ..",
+        b"x-helios-project: a//b",
+    ],
+)
 def test_our_own_headers_are_checked(here: Place, field: bytes) -> None:
     with unharmed(here) as said:
         answer = here.say(request(POST, field))

@@ -127,6 +127,14 @@ class MarkingInMemory(SqlLedger):
         return await super().mark_sent(request_id, fence)
 
 
+class SendingInMemory(SqlLedger):
+    async def reserve(self, request: Request, limits: Sequence[Limit]) -> Admission:
+        admission = await super().reserve(replace(request, sends=False), limits)
+        if request.sends and admission.entry and admission.granted:
+            return replace(admission, entry=replace(admission.entry, state=EntryState.SENT))
+        return admission
+
+
 def _refunding_the_unknown(entry: Any, command: Command, **options: Any) -> Any:
     if command is Command.EXPIRE and entry.state is EntryState.SENT:
         command, options = Command.PROVE_UNBILLED, {**options, "fence": None}
@@ -245,6 +253,7 @@ PLANTED = (
     Bug(6, "anybody's fence will do", _rule("post", _for_any_fence)),
     Bug(6, "leases and windows never end", _rule("post", _for_ever)),
     Bug(6, "the mark is not durable", _kind(MarkingInMemory)),
+    Bug(6, "what is sent at once is only held", _kind(SendingInMemory)),
     Bug(7, "the unknown is refunded", _rule("post", _refunding_the_unknown)),
     Bug(7, "what was never sent is charged", _rule("post", _charging_what_was_never_sent)),
     Bug(8, "the sweep is late", _kind(SweepingByAnOldClock)),

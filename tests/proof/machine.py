@@ -17,22 +17,9 @@ from helios.stores.sql.database import Database, open_database
 from helios.stores.sql.ledger import SqlLedger
 from helios.testing.clock import MovableClock
 from tests.proof.books import BooksCheck, Broken
+from tests.proof.draws import ACTS, BILLS, BOTH, JUMPS, LESS, PICKS, SHARES, STALE, TOKENS, WAITS
 from tests.proof.model import LEASE_S, LIMITS, OWN, SHARED, TENANTS, Model, differences
 from tests.proof.watch import Watch
-
-PICKS = st.integers(0, 19)
-STALE = st.sampled_from([0, 0, 0, 0, 1])
-BOTH = st.sampled_from(TENANTS)
-SHARES = st.sets(st.sampled_from(SHARED), min_size=1)
-BILLS = st.sampled_from(["all", "all", "part", "nothing", "over"])
-ACTS = st.lists(
-    st.sampled_from(
-        ["ask", "mark_sent", "old_fence", "settle", "release", "take_over", "open_again"]
-    ),
-    min_size=2,
-    max_size=5,
-)
-JUMPS = st.sampled_from([1, 10, 20, 30, 50, 100, 86_400, -1, -50, -86_400])
 
 
 @dataclass(frozen=True)
@@ -111,15 +98,22 @@ class LedgerMachine(RuleBasedStateMachine):
         return (entry.fence if entry else 1) - stale
 
     def ask(
-        self, request_id: str, limits: list[Limit], tokens: int, tier: Tier, priority: int
+        self,
+        request_id: str,
+        limits: list[Limit],
+        tokens: int,
+        tier: Tier,
+        priority: int,
+        *,
+        sends: bool = False,
     ) -> Admission | None:
         self.tick()
         wanted = self.model.wanted(limits, tier, tokens)
         known = request_id in self.model.entries
         room, zone = self.model.fits(wanted), self.model.passes(wanted, tier, priority)
-        expected = self.model.reserve(request_id, wanted, tier, priority)
+        expected = self.model.reserve(request_id, wanted, tier, priority, sends=sends)
         estimate = {Unit.TOKENS: tokens, Unit.MESSAGES: 1}
-        request = Request(request_id, tier, estimate, priority=priority, lease_s=LEASE_S)
+        request = Request(request_id, tier, estimate, priority, LEASE_S, sends=sends)
         admission: Admission | None = self.act(request_id, self.ledger.reserve(request, limits))
         granted = admission is not None and admission.granted
         self.watch.asked(request_id, wanted, granted=granted)
@@ -237,31 +231,44 @@ class LedgerMachine(RuleBasedStateMachine):
         done = self.act(request_id, self.ledger.charge_unknown(request_id))
         self.expect(0, (done is not None) == expected, f"charge_unknown {request_id} {done}")
 
-    def send_new(self, tenant: str, tokens: int, bill: int) -> str | None:
-        """A new request, admitted and sent."""
+    def send_new(self, tenant: str, tokens: int, bill: int, *, at_once: bool) -> str | None:
+        """A new request, admitted and sent, in one commit or in two."""
         self.demands += 1
         request_id = f"{tenant}/수요-{self.demands}"
         limits = [SHARED[0], OWN[tenant]]
-        if not self.ask(request_id, limits, tokens, Tier.STANDARD, 10):
+        if not self.ask(request_id, limits, tokens, Tier.STANDARD, 10, sends=at_once):
             return None
-        self.do_mark_sent(request_id, 1, bill)
+        if at_once:
+            self.was_sent_at_once(request_id, bill)
+        else:
+            self.do_mark_sent(request_id, 1, bill)
         return request_id
 
-    @rule(tenant=BOTH, tokens=st.integers(2, 20), less=st.integers(0, 20), acts=ACTS)
-    def one_request(self, tenant: str, tokens: int, less: int, acts: list[str]) -> None:
-        self.follow(tenant, tokens, max(0, tokens - less), acts)
+    def was_sent_at_once(self, request_id: str, bill: int) -> None:
+        self.may_send(request_id, 1, None)
+        self.watch.sent(request_id, bill)
+
+    @rule(tenant=BOTH, tokens=TOKENS, less=LESS, acts=ACTS, at_once=st.booleans())
+    def one_request(
+        self, tenant: str, tokens: int, less: int, acts: list[str], at_once: bool
+    ) -> None:
+        self.follow(tenant, tokens, max(0, tokens - less), acts, at_once=at_once)
 
     @rule(tenant=BOTH, acts=st.permutations(["release", "mark_sent", "old_fence", "take_over"]))
     def one_owner(self, tenant: str, acts: list[str]) -> None:
         self.follow(tenant, 2, 2, acts)
 
-    def follow(self, tenant: str, tokens: int, bill: int, acts: list[str]) -> None:
+    def follow(
+        self, tenant: str, tokens: int, bill: int, acts: list[str], *, at_once: bool = False
+    ) -> None:
         """A new request, and several things that happen to it at once."""
         self.demands += 1
         request_id = f"{tenant}/하나-{self.demands}"
         limits = [OWN[tenant], SHARED[0]]
-        if not self.ask(request_id, limits, tokens, Tier.STANDARD, 9):
+        if not self.ask(request_id, limits, tokens, Tier.STANDARD, 9, sends=at_once):
             return
+        if at_once:
+            self.was_sent_at_once(request_id, bill)
         for act in acts:
             fence = self.fence(request_id, 0)
             match act:
@@ -281,10 +288,10 @@ class LedgerMachine(RuleBasedStateMachine):
                     self.open_again()
             self.the_invariants_hold()
 
-    @rule(tenant=BOTH, wait=st.sampled_from([0, 30, 86_400]), tokens=st.integers(2, 20))
-    def hear_late(self, tenant: str, wait: int, tokens: int) -> None:
+    @rule(tenant=BOTH, wait=WAITS, tokens=TOKENS, at_once=st.booleans())
+    def hear_late(self, tenant: str, wait: int, tokens: int, at_once: bool) -> None:
         """What was sent is given up, and the reply comes after all, perhaps windows later."""
-        request_id = self.send_new(tenant, tokens, tokens // 2)
+        request_id = self.send_new(tenant, tokens, tokens // 2, at_once=at_once)
         if request_id:
             self.do_sweep(LEASE_S)
             self.clock.move(wait)
@@ -338,7 +345,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.model.charge_unknown(name)
                 self.act(name, self.ledger.charge_unknown(name))
         limits = [SHARED[0], OWN[tenant]]
-        while request_id := self.send_new(tenant, tokens, tokens - less):
+        while request_id := self.send_new(tenant, tokens, tokens - less, at_once=less == 1):
             self.do_settle(request_id, 1, 0, twice=False)
         self.actor = None
         balances = self.runner.run(self.ledger.balances(limits))

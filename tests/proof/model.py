@@ -124,7 +124,9 @@ class Model:
                 return False
         return True
 
-    def reserve(self, request_id: str, wanted: dict[str, int], tier: Tier, priority: int) -> bool:
+    def reserve(
+        self, request_id: str, wanted: dict[str, int], tier: Tier, priority: int, *, sends: bool
+    ) -> bool:
         known = self.entries.get(request_id)
         if known or not (self.fits(wanted) and self.passes(wanted, tier, priority)):
             self.close_expired()
@@ -139,7 +141,8 @@ class Model:
             if window not in kept:
                 kept.append(window)
             lines[key] = ModelLine(*window, amount)
-        self.entries[request_id] = ModelEntry(self.now + LEASE_S, lines)
+        state = "sent" if sends else "held"
+        self.entries[request_id] = ModelEntry(self.now + LEASE_S, lines, state)
         return True
 
     def mark_sent(self, request_id: str, fence: int) -> bool:

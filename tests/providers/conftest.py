@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,13 +77,16 @@ def simulate(script_file: Callable[..., Path], clock: RealClock) -> Simulate:
         meter: Path | None = None,
         time_scale: float = 0.0,
         faults: FaultPlan | None = None,
+        on: Any = None,
+        **more: Any,
     ) -> AsyncIterator[SimulatorProvider]:
         provider = await start_simulator(
             script=script_file(script),
             meter=meter,
             time_scale=time_scale,
-            clock=clock,
+            clock=on or clock,
             faults=faults,
+            **more,
         )
         try:
             yield provider

@@ -19,8 +19,8 @@ from helios.errors import (
     UsageError,
 )
 from helios.providers.anthropic_api import AnthropicProvider
-from helios.providers.anthropic_failures import retry_after_s
 from helios.providers.simulator import Fault, FaultPlan
+from helios.providers.statuses import retry_after_s
 
 
 def faulty(fault: str) -> str:

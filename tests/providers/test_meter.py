@@ -60,22 +60,27 @@ def test_the_meter_equals_what_was_answered(
     asyncio.run(scenario())
 
 
-def test_a_line_is_in_the_file_before_the_answer_is_sent(simulate: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_line_is_in_the_file_before_the_last_bytes_are_sent(
+    simulate: Any, tmp_path: Path, stream: bool
+) -> None:
     async def scenario() -> None:
         path = tmp_path / "meter.jsonl"
         asked = {
             "model": "m",
-            "max_tokens": 9,
-            "stream": True,
+            "max_tokens": 99,
+            "stream": stream,
             "messages": [{"role": "user", "content": "hello"}],
         }
         async with (
-            simulate(meter=path, time_scale=3.0) as provider,
+            simulate(meter=path, time_scale=0.1) as provider,
             httpx2.AsyncClient(base_url=provider.base_url, trust_env=False) as client,
             client.stream("POST", "/v1/messages", json=asked) as answer,
         ):
             assert answer.status_code == 200
-            assert len(path.read_bytes().splitlines()) == 1
+            async for chunk in answer.aiter_bytes():
+                if b"message_stop" in chunk or not stream:
+                    assert len(path.read_bytes().splitlines()) == 1
 
     asyncio.run(scenario())
 
@@ -148,13 +153,15 @@ def test_a_meter_that_cannot_be_a_file_names_the_place(tmp_path: Path, place: st
 
 @contextmanager
 def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "helios.providers.simulator", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "helios", "simulate-provider", *arguments]
+    process = subprocess.Popen(
+        [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
-        assert line.endswith(" simulated\n")
-        yield process, line.split()[0]
+        line = json.loads(process.stdout.readline())
+        assert (line["schema"], line["simulated"]) == (1, True)
+        yield process, line["url"]
     finally:
         process.kill()
         process.wait()
@@ -202,12 +209,12 @@ def test_a_killed_process_loses_no_bill(tmp_path: Path, script_file: Any, ask: A
         (["--script", "none.yaml"], "none.yaml"),
         (["--port", "99999"], "99999"),
         (["--fault", "boom=1"], "usage-above-estimate"),
-        (["--fault", "429"], "write it as"),
-        (["--fault", "429=much"], "write it as"),
+        (["--fault", "429"], "Write it as"),
+        (["--fault", "429=much"], "Write it as"),
     ],
 )
 def test_the_program_says_what_is_wrong_with_its_arguments(arguments: list[str], says: str) -> None:
-    command = [sys.executable, "-m", "helios.providers.simulator", *arguments]
+    command = [sys.executable, "-m", "helios", "simulate-provider", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
     assert says in ended.stderr

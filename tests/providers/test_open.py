@@ -11,19 +11,19 @@ import pytest
 
 from helios.errors import UsageError
 from helios.providers.open import ENTRY_POINTS, open_provider
+from helios.providers.vendors import VendorSettings
 
 
 def opened(clock: Any, tmp_path: Path, **settings: Any) -> tuple[str, bool]:
     async def scenario() -> tuple[str, bool]:
-        usual = {
-            "api_key": None,
-            "base_url": None,
-            "script": None,
-            "meter": tmp_path / "meter.jsonl",
-            "time_scale": 0.0,
-            "clock": clock,
-        }
-        provider = await open_provider(**{**usual, **settings})
+        given = {key: settings.pop(key) for key in ("api_key", "base_url") if key in settings}
+        provider = await open_provider(
+            vendors=VendorSettings(clock=clock, home=tmp_path, tell=print, **given),
+            script=None,
+            meter=tmp_path / "meter.jsonl",
+            time_scale=0.0,
+            **settings,
+        )
         try:
             return provider.name, provider.simulated
         finally:
@@ -59,7 +59,7 @@ def test_anthropic_without_a_key_says_what_to_set(clock: Any, tmp_path: Path) ->
 def test_an_unknown_name_lists_the_known_ones(clock: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'gemini'") as caught:
         opened(clock, tmp_path, name="gemini")
-    assert "anthropic, simulator" in caught.value.next_step
+    assert "claude-code, simulator" in caught.value.next_step
 
 
 PLUGIN = """

@@ -13,7 +13,7 @@ import pytest
 
 from helios.errors import ConnectionLost
 from helios.providers.anthropic_api import AnthropicProvider
-from helios.providers.simulator.server import NO_ANSWER
+from helios.providers.simulator.answering import NO_ANSWER
 
 pytestmark = pytest.mark.slow
 
@@ -222,6 +222,8 @@ def test_the_meter_can_be_read_over_http(simulate: Any) -> None:
         assert meter["simulated"] is True
         assert meter["answers"] == 1
         assert meter["requests"][0]["labels"] == {"project": "pay"}
+        sums = (await client.get("/_meter?sums")).json()
+        assert sums == {key: value for key, value in meter.items() if key != "requests"}
         assert meter["models"]["claude-haiku-5-5"]["output_tokens"] > 0
 
     with_client(simulate, use)

@@ -4,10 +4,12 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
 from helios.errors import UsageError
+from helios.providers.simulator.content import PREFIX
 from helios.providers.simulator.faults import Fault
 from helios.providers.simulator.script import Conversation, load_script
 
@@ -123,7 +125,8 @@ answers:
     def chosen(*args: Any, **options: Any) -> str:
         answer, fault = script.find(asked(*args, **options))
         assert fault is None
-        return answer.tool or answer.text
+        block = answer.blocks[0]
+        return block.name or block.text.removeprefix(PREFIX)
 
     assert chosen("fix", turn=2, model="opus") == "second turn"
     assert chosen("fix", turn=1, model="claude-opus-5-5", tools=("patch",)) == "opus"
@@ -159,7 +162,7 @@ def test_a_thousand_answers_are_searched_in_milliseconds(script_file: Any) -> No
     text = "가나다 some code\n" * 5000 + "Task: number-999;"
     began = time.perf_counter()
     for _ in range(5):
-        assert script.find(asked(text))[0].text == "answer 999"
+        assert script.find(asked(text))[0].blocks[0].text == PREFIX + "answer 999"
     assert (time.perf_counter() - began) / 5 < 0.5
 
 
@@ -169,3 +172,48 @@ def test_the_answers_of_the_examples_can_be_read() -> None:
     assert scripts
     for path in scripts:
         load_script(path)
+
+
+LOOP = """
+answers:
+  - {when: {contains: "", last: "끝", results: 2}, text: two results}
+  - {when: {contains: go, system: "부장"}, text: chief}
+  - when: {contains: go, results: 0}
+    content:
+      - thinking: hm
+      - text: I look.
+      - {tool: Bash, input: {command: ls}}
+      - {tool: Read, input: {}}
+  - {when: {contains: go}, text: "[simulated] rest"}
+"""
+
+
+def test_the_steps_of_a_loop_are_told_apart(script_file: Any) -> None:
+    script = load_script(script_file(LOOP))
+
+    def said(tools: tuple[str, ...] = ("Bash", "Read"), **more: Any) -> list[str]:
+        answer, _ = script.find(Conversation("m", "go", 1, frozenset(tools), **more))
+        return [block.name or block.text for block in answer.blocks]
+
+    assert said() == ["hm", PREFIX + "I look.", "Bash", "Read"]
+    assert said(("Bash",)) == [PREFIX + "rest"], "both tools must be offered"
+    assert said(results=1) == [PREFIX + "rest"]
+    assert said(results=2, last="이제 끝") == [PREFIX + "two results"]
+    assert said(system=normalize("NFD", "나는 부장이다")) == [PREFIX + "chief"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "answers[1].content: must be a list"),
+        ("[{text: a, thinking: b}]", "answers[1].content[1]: must be one `text`"),
+        ("[{text: a}, {tool: b}]", "answers[1].content[2]: must be one `text`"),
+        ("[{txt: a}]", "unknown key 'txt'"),
+    ],
+)
+def test_a_wrong_part_of_an_answer_names_its_place(
+    script_file: Any, content: str, says: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_script(script_file(f"answers:\n- when: {{contains: a}}\n  content: {content}"))
+    assert says in caught.value.message

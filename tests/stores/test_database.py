@@ -86,7 +86,8 @@ def test_what_was_asked_for_is_done_though_nobody_waits(store_url: str) -> None:
     on(store_url, look)
 
 
-def test_a_cancelled_reservation_holds_nothing(store_url: str) -> None:
+@pytest.mark.parametrize("sends", [False, True])
+def test_a_cancelled_reservation_holds_nothing(store_url: str, sends: bool) -> None:
     """Whoever hangs up leaves no room taken, at whatever moment."""
     limit = Limit("plan", Unit.TOKENS, 1000, Forever(), "plan", "plan")
 
@@ -94,7 +95,9 @@ def test_a_cancelled_reservation_holds_nothing(store_url: str) -> None:
         ledger = SqlLedger(database)
         asked = [
             asyncio.ensure_future(
-                ledger.reserve(Request(f"r{n}", Tier.STANDARD, {Unit.TOKENS: 10}), [limit])
+                ledger.reserve(
+                    Request(f"r{n}", Tier.STANDARD, {Unit.TOKENS: 10}, sends=sends), [limit]
+                )
             )
             for n in range(40)
         ]
@@ -105,7 +108,7 @@ def test_a_cancelled_reservation_holds_nothing(store_url: str) -> None:
         kept = [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)]
         assert len(kept) < 40
         (balance,) = await ledger.balances([limit])
-        assert balance.held == 10 * len(kept)
+        assert (balance.spent, balance.held) == (0, 10 * len(kept))
 
     on(store_url, work)
 
@@ -206,6 +209,23 @@ def test_a_cut_connection_is_made_anew(postgres_store_url: str) -> None:
         assert await database.read(count) == 16
 
     on(postgres_store_url, work)
+
+
+@pytest.mark.postgres
+def test_connections_cut_together_fail_once(postgres_store_url: str) -> None:
+    """Not each in its turn, which would use up the patience for a server that is back."""
+    together = threading.Barrier(8)
+
+    async def work(database: Database) -> None:
+        await asyncio.gather(*(database.read(lambda _: together.wait()) for _ in range(8)))
+        with psycopg.connect(postgres_store_url, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'helios' AND datname = current_database()"
+            )
+        assert await database.read(count) == 0
+
+    on(postgres_store_url, work, patience=Patience(server_s=0.3))
 
 
 @pytest.mark.postgres

@@ -43,6 +43,7 @@ def test_lines_carry_the_facts_and_korean_as_it_is(
         {"api_key": "hunter2-abcdef"},
         {"headers": {"Authorization": "hunter2-abcdef"}},
         {"text": "the key is sk-ant-hunter2-abcdef, keep it"},
+        {"text": "the key is hel_-hunter2_" + "a" * 34},
         {"deep": [{"password": "hunter2-abcdef"}]},
     ],
 )

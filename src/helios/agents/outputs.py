@@ -1,20 +1,43 @@
 """The shapes of the answers: what a model must submit, and what Helios makes of it."""
 
 from collections.abc import Mapping
-from inspect import cleandoc
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from helios.domain.review.edits import Edit, Patch
 from helios.domain.review.verdict import Finding, Review
 from helios.domain.roles import Output
 from helios.errors import BadOutput
-from helios.ports.models import Tool
+from helios.ports.agents import AnswerShape
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Answer(_Strict):
+    """What a role submits; another shape is a BadOutput, whoever validates it."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, submitted: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(submitted)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
+            )
+            raise BadOutput(
+                f"the answer has the wrong shape: {problems}", billed="unknown"
+            ) from error
 
 
 class EditAnswer(_Strict):
@@ -25,7 +48,7 @@ class EditAnswer(_Strict):
     replace: str = Field(description="What shall stand there instead.")
 
 
-class PatchAnswer(_Strict):
+class PatchAnswer(_Answer):
     """Submit the change, once.
 
     Every edit names a path, a piece of text that occurs exactly once in that file, copied letter
@@ -47,7 +70,7 @@ class FindingAnswer(_Strict):
     line: int = 0
 
 
-class ReviewAnswer(_Strict):
+class ReviewAnswer(_Answer):
     """Submit the verdict, once.
 
     Name each finding with its path, how grave it is and a sentence. A finding of severity error
@@ -59,16 +82,15 @@ class ReviewAnswer(_Strict):
     findings: list[FindingAnswer] = Field(default_factory=list[FindingAnswer])
 
 
-_SHAPES: Mapping[Output, tuple[str, type[_Strict]]] = {
-    "patch": ("submit_patch", PatchAnswer),
-    "review": ("submit_review", ReviewAnswer),
+_SHAPES: Mapping[Output, AnswerShape] = {
+    "patch": AnswerShape("submit_patch", PatchAnswer),
+    "review": AnswerShape("submit_review", ReviewAnswer),
 }
 
 
-def answer_tool(output: Output) -> Tool:
-    """The tool a role of this output must call."""
-    name, shape = _SHAPES[output]
-    return Tool(name, cleandoc(shape.__doc__ or name), shape.model_json_schema())
+def answer_shape(output: Output) -> AnswerShape:
+    """What a role of this output must submit."""
+    return _SHAPES[output]
 
 
 def read_patch(answer: Mapping[str, Any] | None) -> Patch:
@@ -77,7 +99,7 @@ def read_patch(answer: Mapping[str, Any] | None) -> Patch:
     Raises:
         BadOutput: it is not one; the message tells the model what to mend.
     """
-    read = _validated(PatchAnswer, answer)
+    read = PatchAnswer.model_validate(answer)
     return Patch(read.summary, tuple(Edit(e.path, e.find, e.replace) for e in read.edits))
 
 
@@ -87,22 +109,7 @@ def read_review(answer: Mapping[str, Any] | None) -> Review:
     Raises:
         BadOutput: it is not one; the message tells the model what to mend.
     """
-    read = _validated(ReviewAnswer, answer)
+    read = ReviewAnswer.model_validate(answer)
     findings = tuple(Finding(f.path, f.severity, f.note, f.line) for f in read.findings)
     grave = any(finding.severity == "error" for finding in findings)
     return Review(read.verdict == "approve" and not grave, read.summary, findings)
-
-
-_Shape = TypeVar("_Shape", bound=_Strict)
-
-
-def _validated(shape: type[_Shape], answer: Mapping[str, Any] | None) -> _Shape:
-    if answer is None:
-        raise BadOutput("the answer did not call its tool", billed="unknown")
-    try:
-        return shape.model_validate(answer)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
-        )
-        raise BadOutput(f"the answer has the wrong shape: {problems}", billed="unknown") from error

@@ -57,6 +57,7 @@ class Model:
     """A model Helios may call: its name at the provider, its tier and its prices.
 
     `long_prompt` applies to the whole request when the prompt exceeds `long_prompt_tokens`.
+    `prompt_overhead` is the tokens that the way to the model adds to every prompt.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Model:
     long_prompt_tokens: int | None = None
     long_prompt: Price | None = None
     max_output_tokens: int = 8192
+    prompt_overhead: int = 0
 
     def price_for(self, prompt_tokens: int) -> Price:
         """The price that applies to a prompt of this size."""
@@ -119,7 +121,8 @@ class Catalogue:
         if found is None:
             raise UnknownPrice(
                 f"no price is known for model {name!r}",
-                next_step=f"Known models: {', '.join(sorted(self.models))}.",
+                next_step=f"Known models: {', '.join(sorted(self.models))}; another gets its price "
+                "in the file that the setting `prices` names.",
             )
         return found
 

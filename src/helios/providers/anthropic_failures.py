@@ -1,20 +1,12 @@
 """What the SDK's exceptions mean for the books: which failed calls are proved to cost nothing."""
 
-import math
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 import anthropic
 import httpx2
 
-from helios.errors import (
-    ConnectionLost,
-    ModelError,
-    ModelTimeout,
-    Overloaded,
-    RateLimited,
-    RequestRefused,
-)
+from helios.errors import ConnectionLost, ModelError, ModelTimeout
+from helios.providers.statuses import retry_after_s, status_error
 
 # Raised before a byte of the request has left this machine, or while it was set up.
 _UNSENT = (
@@ -54,44 +46,8 @@ def model_error(name: str, error: anthropic.APIError) -> ModelError:
 
 
 def _from_status(name: str, error: anthropic.APIStatusError) -> ModelError:
-    status = error.status_code
+    status, headers = error.status_code, error.response.headers
     said = error.api_message or error.response.reason_phrase or "no reason given"
-    message = f"{name}: HTTP {status}: {said}"
-    wait_s = retry_after_s(error.response.headers)
-    match status:
-        case 429:
-            return RateLimited(message, billed="no", retry_after_s=wait_s)
-        case 503 | 529:
-            return Overloaded(message, billed="no", retry_after_s=wait_s)
-        case 408:
-            return ModelTimeout(message, billed="no", retry_after_s=wait_s)
-        case 500:
-            return Overloaded(message, billed="unknown", retry_after_s=wait_s)
-        case _ if 400 <= status < 500:
-            simulated = error.response.headers.get("x-helios-simulated") == "true"
-            cure = _SIMULATED_CURE if simulated and status == 400 else _CURES.get(status, "")
-            return RequestRefused(message, billed="no", next_step=cure or _CURES[400])
-        case _:
-            return ConnectionLost(message, billed="unknown", retry_after_s=wait_s)
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The provider's wish in seconds; a date counts from the answer's own date."""
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        return _until(text, headers.get("date"))
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _until(text: str, answered: str | None) -> float | None:
-    if answered is None:
-        return None
-    try:
-        wait = parsedate_to_datetime(text) - parsedate_to_datetime(answered)
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, wait.total_seconds())
+    simulated = headers.get("x-helios-simulated") == "true"
+    cures = {**_CURES, 400: _SIMULATED_CURE} if simulated else _CURES
+    return status_error(status, f"{name}: HTTP {status}: {said}", retry_after_s(headers), cures)

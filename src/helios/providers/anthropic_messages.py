@@ -6,7 +6,7 @@ from typing import Any
 
 from helios.domain.usage import Usage
 from helios.errors import BadOutput, ConnectionLost
-from helios.ports.models import ModelReply, ModelRequest, Tool
+from helios.ports.models import Message, ModelReply, ModelRequest, Tool, ToolCall
 from helios.providers.model_facts import accepts_forced_tool
 
 _MALFORMED = "Try again; if it stays, look for a proxy between this machine and the provider."
@@ -17,20 +17,30 @@ def payload(request: ModelRequest) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_tokens,
-        "messages": [{"role": m.role, "content": m.text} for m in request.messages],
+        "messages": [{"role": m.role, "content": _content(m)} for m in request.messages],
     }
     system = request.system
-    if request.tool:
-        arguments["tools"] = [_tool(request.tool)]
-        if accepts_forced_tool(request.model):
-            choice = {"type": "tool", "name": request.tool.name}
-        else:
-            choice = {"type": "auto"}
-            system = f"{system}\n\nAnswer only by calling the tool {request.tool.name}.".strip()
-        arguments["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
+    if request.offered:
+        arguments["tools"] = [_tool(tool) for tool in request.offered]
+        choice = {"type": "auto"}
+        if request.forced and accepts_forced_tool(request.model):
+            choice = (
+                {"type": "tool", "name": request.tool.name} if request.tool else {"type": "any"}
+            )
+        elif request.forced:
+            system = f"{system}\n\n{ask_to_call(request)}".strip()
+        single = {"disable_parallel_tool_use": True} if request.tool else {}
+        arguments["tool_choice"] = {**choice, **single}
     if system:
         arguments["system"] = system
     return arguments
+
+
+def ask_to_call(request: ModelRequest) -> str:
+    """The sentence that asks for a call where the provider cannot be made to force one."""
+    names = ", ".join(tool.name for tool in request.offered)
+    one = "the tool" if len(request.offered) == 1 else "one of the tools"
+    return f"Answer only by calling {one} {names}."
 
 
 def count_payload(request: ModelRequest) -> dict[str, Any]:
@@ -61,6 +71,32 @@ def read_reply(name: str, request: ModelRequest, body: bytes, *, simulated: bool
         stop_reason=str(data.get("stop_reason") or ""),
         usage=_usage(name, data.get("usage")),
         simulated=simulated,
+        calls=_calls(blocks) if request.tools else (),
+    )
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Plain text where there is nothing else; results stand before what is said besides."""
+    if not (message.calls or message.results):
+        return message.text
+    blocks: list[dict[str, Any]] = [
+        {"type": "tool_result", "tool_use_id": result.id, "content": result.text}
+        for result in message.results
+    ]
+    if message.text:
+        blocks.append({"type": "text", "text": message.text})
+    for call in message.calls:
+        blocks.append(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)}
+        )
+    return blocks
+
+
+def _calls(blocks: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
+    return tuple(
+        ToolCall(str(block.get("id", "")), str(block.get("name", "")), dict(block["input"]))
+        for block in blocks
+        if block.get("type") == "tool_use" and isinstance(block.get("input"), dict)
     )
 
 

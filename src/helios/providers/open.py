@@ -1,13 +1,16 @@
-"""Choose a provider: the API when there is a key, a plug-in by its name, else the simulator."""
+"""Choose a provider: the API when there is a key, a vendor or a plug-in by its name, else the
+simulator.
+"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from helios.errors import UsageError
-from helios.ports.clock import Clock
 from helios.ports.models import Provider
-from helios.providers.anthropic_api import AnthropicProvider
+from helios.providers.model_facts import VENDORS
+from helios.providers.vendors import VendorRouter, VendorSettings
 
 ENTRY_POINTS = "helios.providers"
 
@@ -15,61 +18,53 @@ ProviderFactory = Callable[..., Awaitable[Provider]]
 """What a plug-in offers: called with `api_key`, `base_url` and `clock`, it answers a provider."""
 
 
-async def open_provider(  # noqa: PLR0913 - plain values, named at the one place that calls it
+async def open_provider(
     *,
-    api_key: str | None,
-    base_url: str | None,
+    vendors: VendorSettings,
     script: Path | None,
     meter: Path,
     time_scale: float,
-    clock: Clock,
     force_simulator: bool = False,
     name: str | None = None,
 ) -> Provider:
     """The provider these settings mean.
 
     Args:
-        api_key: an Anthropic key, or what a plug-in takes as one.
-        base_url: the endpoint; None is the provider's own.
+        vendors: keys and endpoints.
         script: the simulator's recorded answers.
         meter: where the simulator writes what it billed.
         time_scale: multiplies the simulator's delays.
-        clock: what the simulator waits by.
-        force_simulator: the simulator, even with a key.
-        name: anthropic, simulator or a plug-in's; None decides by the key.
+        force_simulator: the simulator for every model, even with a key.
+        name: a vendor's, simulator or a plug-in's, for models that name no vendor; None is
+            anthropic with a key, else the simulator.
 
     Raises:
         UsageError: there is no such provider, or it lacks its key.
     """
-    chosen = "simulator" if force_simulator else name or ("anthropic" if api_key else "simulator")
-    match chosen:
-        case "anthropic":
-            return _anthropic(api_key, base_url)
-        case "simulator":
-            # Imported here because a run with a real provider needs no server.
-            from helios.providers.simulator import start_simulator
+    key = vendors.api_key
+    chosen = "simulator" if force_simulator else name or ("anthropic" if key else "simulator")
+    if chosen == "simulator":
+        # Imported here because a run with a real provider needs no server.
+        from helios.providers.simulator import start_simulator
 
-            return await start_simulator(
-                script=script, meter=meter, time_scale=time_scale, clock=clock
-            )
-        case _:
-            factory = _plugin(chosen)
-            return await factory(api_key=api_key, base_url=base_url, clock=clock)
-
-
-def _anthropic(api_key: str | None, base_url: str | None) -> Provider:
-    if not api_key:
-        raise UsageError(
-            "the provider anthropic needs a key",
-            next_step="Set ANTHROPIC_API_KEY, or choose the provider simulator.",
+        return await start_simulator(
+            script=script, meter=meter, time_scale=time_scale, clock=vendors.clock
         )
-    return AnthropicProvider(api_key, base_url)
+    openers = vendors.openers()
+    if chosen in VENDORS:
+        usual = await asyncio.to_thread(openers[chosen])
+        return VendorRouter(usual, openers, {chosen: usual})
+    factory = _plugin(chosen)
+    usual = await factory(
+        api_key=key or None, base_url=vendors.base_url or None, clock=vendors.clock
+    )
+    return VendorRouter(usual, openers, {})
 
 
 def _plugin(name: str) -> ProviderFactory:
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in plugins:
-        known = ", ".join(["anthropic", "simulator", *sorted(plugins)])
+        known = ", ".join([*VENDORS, "simulator", *sorted(plugins)])
         raise UsageError(
             f"there is no provider {name!r}",
             next_step=f"Known: {known}. A plug-in offers one by the entry point {ENTRY_POINTS}.",

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helios.domain.pricing import Catalogue, Model, Price, Tier
-from helios.providers.model_facts import tier_of
+from helios.providers.model_facts import (
+    CLAUDE_CODE_ALIASES,
+    CLAUDE_CODE_OVERHEAD,
+    split_vendor,
+    tier_of,
+)
 from helios.providers.yaml_file import Node, read_file, read_text
 
 if TYPE_CHECKING:
@@ -47,15 +52,18 @@ def load_catalogue(override: Path | None, at: datetime) -> Catalogue:
     return Catalogue(PriceBook(models, chosen, at))
 
 
-def price_of(name: str, at: datetime) -> Model | None:
-    """A Claude model as genai-prices knows it at a time; None when it knows no such model."""
+def price_of(name: str, at: datetime, vendor: str = "anthropic") -> Model | None:
+    """A vendor's model as genai-prices knows it at a time; None when it knows no such model.
+
+    Another vendor's is put into the economy tier; whoever knows the prices of ours says better.
+    """
     from genai_prices.data_snapshot import get_snapshot
 
-    tier = tier_of(name)
+    tier = tier_of(name) if vendor == "anthropic" else Tier.ECONOMY
     if tier is None:
         return None
     try:
-        _, found = get_snapshot().find_provider_model(name, None, "anthropic", None)
+        _, found = get_snapshot().find_provider_model(name, None, vendor, None)
     except LookupError:
         return None
     listed = found.get_prices(at)
@@ -71,6 +79,10 @@ def price_of(name: str, at: datetime) -> Model | None:
 class PriceBook(Mapping[str, Model]):
     """Iterating gives the models Helios chooses from, one a tier; asking by name finds every
     other model with a known price as well.
+
+    A name may begin with its vendor, as `openai:gpt-5-mini` does. Claude models cost the same
+    whichever way they are reached, and an alias of Claude Code (haiku, sonnet, opus, fable) is the
+    model that stands for its tier. What Ollama serves has no price but one that a file gives it.
     """
 
     def __init__(self, models: Mapping[str, Model], chosen: tuple[str, ...], at: datetime) -> None:
@@ -80,11 +92,44 @@ class PriceBook(Mapping[str, Model]):
 
     def __getitem__(self, name: str) -> Model:
         if name not in self._models:
-            self._models[name] = price_of(name, self._at)
+            self._models[name] = self._found(name)
         model = self._models[name]
         if model is None:
             raise KeyError(name)
         return model
+
+    def _found(self, name: str) -> Model | None:
+        vendor, bare = split_vendor(name)
+        match vendor:
+            case None:
+                return price_of(bare, self._at)
+            case "anthropic":
+                found = self.get(bare)
+            case "claude-code":
+                found = self.get(self._unaliased(bare))
+                # The name goes on whole, so that what is priced is what is asked for.
+                name = f"{vendor}:{found.name}" if found else name
+                found = found and replace(found, prompt_overhead=CLAUDE_CODE_OVERHEAD)
+            case "ollama":
+                return None
+            case _:
+                found = price_of(bare, self._at, vendor)
+                found = found and replace(found, tier=self._tier_by_price(found))
+        return replace(found, name=name) if found else None
+
+    def _unaliased(self, name: str) -> str:
+        if name not in CLAUDE_CODE_ALIASES:
+            return name
+        tier = tier_of(name)
+        own = (model for model in self._chosen if split_vendor(model)[0] is None)
+        return next((model for model in own if self[model].tier is tier), name)
+
+    def _tier_by_price(self, model: Model) -> Tier:
+        """The tier of the cheapest of ours that costs at least as much."""
+        for name in self._chosen:
+            if split_vendor(name)[0] is None and self[name].price.output >= model.price.output:
+                return self[name].tier
+        return Tier.FRONTIER
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._chosen)

@@ -27,6 +27,8 @@ _HOP_BY_HOP = frozenset(
 _OURS = _HOP_BY_HOP | {
     b"host", b"content-length", b"accept-encoding", b"authorization", b"x-api-key", b"expect",
 }  # fmt: skip
+_NOTES = b"x-helios-"
+"""What Helios tells its clients is told by Helios alone."""
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 # What httpcore2 raises for a network, a peer or a proxy; TLS failures in flight come as OSError.
@@ -254,4 +256,6 @@ def _passed_back(headers: list[tuple[bytes, bytes]]) -> Headers:
     dropped = _HOP_BY_HOP | _named(lower)
     if any(name == b"transfer-encoding" for name, _ in lower):
         dropped |= {b"content-length"}
-    return tuple(header for header in lower if header[0] not in dropped)
+    return tuple(
+        header for header in lower if header[0] not in dropped and not header[0].startswith(_NOTES)
+    )

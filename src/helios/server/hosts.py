@@ -4,6 +4,8 @@ A page on the web may point a name of its own at 127.0.0.1 and so reach what lis
 (DNS rebinding); the Host header gives it away.
 """
 
+import re
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from helios.server.problems import make_problem, problem_response
@@ -24,12 +26,17 @@ class KnownHosts:
             told = make_problem(
                 421,
                 "wrong-host",
-                f"this server does not answer for {name!r}",
+                f"this server does not answer for {_shown(name)}",
                 "Use the address that `helios serve` printed.",
             )
             await problem_response(told)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _shown(name: str) -> str:
+    """A name, or nothing of what is none: it may hold the rest of a broken head."""
+    return repr(name) if re.fullmatch(r"[a-z0-9.:\[\]-]{1,100}", name) else "that name"
 
 
 def _host(scope: Scope) -> str:

@@ -51,7 +51,7 @@ class PatientProtocol(HttpToolsProtocol):
     _stalled: asyncio.TimerHandle | None = None
     _in_head = True
     _head_bytes = 0
-    _trailer_bytes = 0
+    """Read for this head; after it, since a piece of its body came last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody connected; the head must follow."""
@@ -68,28 +68,27 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head has grown too large."""
-        if self._in_head:
-            if self._deadline is None:
-                self._expect(HEAD_S, HEAD_TOO_SLOW)
-            self._head_bytes += len(data)
+        if self._in_head and self._deadline is None:
+            self._expect(HEAD_S, HEAD_TOO_SLOW)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
+        if self._head_bytes > MOST_HEAD_BYTES:
             self._end(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._in_head = True
-        self._trailer_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what follows the body is dropped, or it would pass for one (RFC 9110, 6.5)."""
         if self._in_head:
             super().on_header(name, value)
-            return
-        self._trailer_bytes += len(name) + len(value)
-        if self._trailer_bytes > MOST_HEAD_BYTES:
-            self._stop(TOO_LARGE)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """A head is there; its body must follow."""
@@ -118,6 +117,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._forget_deadline()
         super().on_message_complete()
         self._in_head = True
+        self._head_bytes = 0
 
     def on_response_complete(self) -> None:
         """An answer is out; when it came before its request's end, that is waited for no longer."""

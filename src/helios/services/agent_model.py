@@ -9,12 +9,14 @@ after, on whatever provider the model's name means. Requests are numbered in the
 that runs again after a crash, in the same order, gets the kept replies and pays for none twice. Its
 tools do run again, so they must bear that. One instance serves one run of one agent.
 
-Importing this module takes two seconds, for pydantic-ai.
+Importing this module takes a second, for pydantic-ai.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from anyio import CancelScope
 from pydantic_ai.messages import (
     FinishReason,
     ModelMessage,
@@ -87,8 +89,22 @@ class HeliosModel(Model[None]):
         given, parameters = self.prepare_request(model_settings, model_request_parameters)
         asked = self._asked(messages, given or ModelSettings(), parameters)
         number, self._next = self._next, self._next + 1
-        reply = await self._responses.ask(replace(self._call, request=asked, number=number))
-        return _response(reply)
+        reply = await self._made(replace(self._call, request=asked, number=number))
+        return _response(reply, asked.tool, number)
+
+    async def _made(self, call: Call) -> ModelReply:
+        """The call, in a task of its own, which is cancelled once and closes its books in peace.
+
+        An agent runs in scopes of anyio, which would cancel every await of that closing as well.
+        """
+        making = asyncio.ensure_future(self._responses.ask(call))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.cancel()
+            with CancelScope(shield=True):
+                await asyncio.gather(making, return_exceptions=True)
+            raise
 
     def _asked(
         self,
@@ -99,7 +115,10 @@ class HeliosModel(Model[None]):
         ours = self._call.request
         if parameters.native_tools:
             raise _refused("tools that the provider runs itself")
-        tools = (*parameters.function_tools, *parameters.output_tools)
+        tools = tuple(map(_tool, (*parameters.function_tools, *parameters.output_tools)))
+        must_call = bool(tools) and not parameters.allow_text_output
+        # A tool that is the only choice is forced by its name, which every vendor can.
+        alone = must_call and len(tools) == 1
         instructions = self._get_instruction_parts(messages, parameters) or []
         system = [ours.system, *_system(messages), *(part.content for part in instructions)]
         return replace(
@@ -107,9 +126,9 @@ class HeliosModel(Model[None]):
             system="\n\n".join(text for text in system if text),
             messages=(*ours.messages, *_turns(messages)),
             max_tokens=min(ours.max_tokens, given.get("max_tokens") or ours.max_tokens),
-            tool=None,
-            tools=tuple(_tool(tool) for tool in tools),
-            must_call=bool(tools) and not parameters.allow_text_output,
+            tool=tools[0] if alone else None,
+            tools=() if alone else tools,
+            must_call=must_call and not alone,
         )
 
 
@@ -157,8 +176,11 @@ def _tool(tool: ToolDefinition) -> Tool:
     return Tool(tool.name, tool.description or "", tool.parameters_json_schema)
 
 
-def _response(reply: ModelReply) -> ModelResponse:
+def _response(reply: ModelReply, forced: Tool | None, number: int) -> ModelResponse:
     parts: list[ModelResponsePart] = [TextPart(reply.text)] if reply.text else []
+    if forced and reply.tool_input is not None:
+        given = dict(reply.tool_input)
+        parts.append(ToolCallPart(forced.name, given, tool_call_id=f"call_{number}"))
     for call in reply.calls:
         parts.append(ToolCallPart(call.name, dict(call.arguments), tool_call_id=call.id))
     return ModelResponse(
@@ -167,7 +189,7 @@ def _response(reply: ModelReply) -> ModelResponse:
         model_name=reply.model,
         provider_name="helios",
         finish_reason=_ENDS.get(reply.stop_reason),
-        provider_details={"simulated": True} if reply.simulated else None,
+        provider_details={"finish_reason": reply.stop_reason, "simulated": reply.simulated},
     )
 
 

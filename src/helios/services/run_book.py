@@ -73,8 +73,8 @@ class RunBook:
         if around.simulated and not spec.answers and any(task.agent for task in spec.tasks):
             raise UsageError(
                 f"no model is configured to answer the agents of {path}",
-                next_step="Set ANTHROPIC_API_KEY, or name recorded answers for the simulator "
-                "with `answers:` in the project.",
+                next_step="Set ANTHROPIC_API_KEY or the setting `provider`, or name recorded "
+                "answers for the simulator with `answers:` in the project.",
             )
         return await self._runs.create_run(
             NewRun(

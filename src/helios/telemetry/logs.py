@@ -16,7 +16,7 @@ MOST_BYTES = 5 * 1024 * 1024
 BACKUPS = 5
 
 _SECRET_KEY = re.compile(r"(api_?key|token|secret|password|authorization)$", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|hel_live_[A-Za-z0-9_]{8,})")
+_SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|hel_[A-Za-z0-9_-]{20,})")
 
 
 def configure_logs(folder: Path, level: str, **facts: Any) -> None:

@@ -1,1 +1,3 @@
-"""Parts for tests, shipped to users: a movable clock and the conformance suites of the ports."""
+"""Parts for tests, shipped to users: a movable clock, a simulated provider in a process of its own,
+and the conformance suites of the ports.
+"""

@@ -36,6 +36,7 @@ def call_bound(
 
     `hour_cache` says that the request may ask for the one-hour cache, which is dearer to write.
     """
+    input_tokens += model.prompt_overhead
     return {
         Unit.MESSAGES: 1,
         Unit.TOKENS: input_tokens + max_output_tokens,

@@ -115,7 +115,10 @@ class Refusal:
 class Request:
     """A wish to spend: upper bounds in every unit, for a model of a tier.
 
-    `floor` is the zone it is judged by at least: a brake set by hand.
+    `floor` is the zone it is judged by at least: a brake set by hand. With `sends` the first byte
+    goes out as soon as it is granted: the entry is SENT at once, so that one durable commit before
+    the call is enough. A repeat is answered with the entry as it stands and is no leave to send
+    again: such an id belongs to one caller.
     """
 
     request_id: str
@@ -124,6 +127,7 @@ class Request:
     priority: int = 5
     lease_s: float = 120.0
     floor: Zone = Zone.NORMAL
+    sends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Admission:
 
 
 def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admission:
-    """Reserve on every limit that applies, or on none.
+    """Reserve on every limit that applies, or on none; with `request.sends`, mark it sent too.
 
     Args:
         request: what is asked for.
@@ -171,9 +175,8 @@ def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admiss
         for b in concerned
         if (wanted := b.limit.share_of(request.estimate, request.tier)) > 0
     )
-    entry = Entry(
-        request.request_id, EntryState.HELD, 1, now + request.lease_s, request.tier, lines
-    )
+    state = TRANSITIONS[EntryState.HELD, Command.MARK_SENT] if request.sends else EntryState.HELD
+    entry = Entry(request.request_id, state, 1, now + request.lease_s, request.tier, lines)
     deltas = tuple(Delta(line.limit_key, line.opened_at, held=line.estimate) for line in lines)
     return Admission(
         granted=True, zone=zone, reason=_granted_reason(concerned, zone), entry=entry, deltas=deltas
@@ -197,6 +200,8 @@ def record(request: Request, balances: tuple[Balance, ...]) -> Posting:
 
 def _braked(request: Request) -> Admission | None:
     """The refusal by a brake alone, which holds where no limit is zoned too."""
+    if request.floor is Zone.NORMAL:
+        return None
     passed = may_pass(
         0.0,
         priority=request.priority,

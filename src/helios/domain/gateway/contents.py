@@ -14,6 +14,9 @@ LOOP_LIMIT = 10
 """How often the provider samples in one request before it stops with `pause_turn` (provider's page
 "Server tools", section "The server-side loop and pause_turn"; its default).
 """
+MOST_USES = 1_000
+MOST_FALLBACK_TOKENS = 10_000_000
+"""More than one request can take: a larger number changes nothing, and overflows no column."""
 _CLIENT_TOOL = re.compile(
     r"(?:bash|text_editor|computer|memory|browser|computer_toolset|browser_toolset)_\d+"
 )
@@ -101,7 +104,7 @@ def _fallbacks(named: object, found: Contents) -> None:
         tokens = entry.get("max_tokens")
         if not isinstance(tokens, int) or isinstance(tokens, bool):
             tokens = 0
-        found.fallbacks.append((model, max(0, tokens)))
+        found.fallbacks.append((model, min(max(0, tokens), MOST_FALLBACK_TOKENS)))
 
 
 def _blocks(blocks: list[Any], found: Contents) -> None:
@@ -159,8 +162,10 @@ def _tool(tool: object, found: Contents) -> None:
     if _CLIENT_TOOL.fullmatch(name):
         return
     uses = tool.get("max_uses")
-    known = isinstance(uses, int) and not isinstance(uses, bool) and uses >= 0
-    _add_server_tool(found, f"server tool {name}", uses=uses if known else None)
+    if not isinstance(uses, int) or isinstance(uses, bool) or uses < 0:
+        uses = None
+    most = None if uses is None else min(uses, MOST_USES)
+    _add_server_tool(found, f"server tool {name}", uses=most)
     if not _PRICED_SERVER_TOOL.fullmatch(name) and not found.unpriced:
         found.unpriced = f"server tool {name}"
 

@@ -22,6 +22,9 @@ NO_ANSWER = (
     "configure a provider key (ANTHROPIC_API_KEY) to ask a real model"
 )
 
+LONGEST_PROMPT = 1_000_000
+"""Tokens; the largest window of any model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -90,6 +93,12 @@ class Answering:
         if refusal:
             raise _refused(refusal)
         given = cut(answer, asked.max_tokens)
+        if asked.input_tokens > LONGEST_PROMPT:
+            raise ApiError(
+                400,
+                "invalid_request_error",
+                f"prompt is too long: {asked.input_tokens} tokens > {LONGEST_PROMPT} maximum",
+            )
         plan = CachePlan(Usage(asked.input_tokens))
         if asked.prompt:
             plan = self._cache.look(caller.organisation, model, asked.prompt, now)

@@ -1,7 +1,7 @@
 """The door of the gateway, an ASGI application that answers as the Messages API does."""
 
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helios.bootstrap.gateway import GatewayDesk
 from helios.domain.gateway.refusal import (
@@ -65,6 +65,8 @@ class Gateway:
     async def _visit(
         self, desk: GatewayDesk, incoming: Incoming, receive: Receive, send: Send
     ) -> None:
+        if desk.upstream.simulated:
+            send = _simulated(send)
         visit = Visit(desk, self._afterwards, incoming, send)
         try:
             await visit.serve(receive)
@@ -89,6 +91,17 @@ class Gateway:
         if self._complaints:
             self._complaints.note(incoming, refusal, request_id, because)
         await refuse(send, refusal, request_id)
+
+
+def _simulated(send: Send) -> Send:
+    """Every answer says that no model gave it."""
+
+    async def said(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"].append((b"x-helios-simulated", b"true"))
+        await send(message)
+
+    return said
 
 
 def _is_for_gateway(scope: Scope) -> bool:

@@ -70,15 +70,17 @@ class Exchange:
         if isinstance(admitted, Refusal):
             await self._refuse(admitted)
             return
+        settling = admitted.finish
         try:
             await self._pass(admitted)
         except asyncio.CancelledError:
-            self._afterwards.do(_settle_alone(admitted))
+            settling = admitted.finish_alone
             raise
         except ModelError as error:
             await self._refuse(of_error(error, self._clock.now()))
-        # Beside the next request: who has the answer may hang up now.
-        self._afterwards.do(admitted.finish())
+        finally:
+            # Not here: who has the answer may hang up now.
+            self._afterwards.do(settling())
 
     async def _pass(self, passage: Passage) -> None:
         reply = await passage.send()
@@ -89,8 +91,7 @@ class Exchange:
         if self._started:
             await self._end_stream(_as_event(body))
             return
-        headers = tuple(h for h in reply.headers if h[0] != b"content-length")
-        shown = (*headers, *passage.outgoing.notes)
+        shown = (*reply.headers, *passage.outgoing.notes)
         await answer(self._send, reply.status, shown, body, self._call.request_id)
 
     async def _pass_stream(self, passage: Passage, reply: UpstreamReply) -> None:
@@ -128,14 +129,6 @@ class Exchange:
 
     async def _end_stream(self, event: bytes) -> None:
         await self._send({"type": "http.response.body", "body": event})
-
-
-async def _settle_alone(passage: Passage) -> None:
-    """The client has gone: learn what the provider will bill, close, settle."""
-    try:
-        await passage.read_rest()
-    finally:
-        await passage.finish()
 
 
 def _as_event(body: bytes) -> bytes:

@@ -30,6 +30,7 @@ from helios.services.responses.batches import PATH as BATCHES
 from helios.services.responses.batches import Answered
 
 MODELS = "/v1/models"
+HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]+")
 RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?://[^/"]+')
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
@@ -146,7 +147,9 @@ class Visit:
     async def _tell_of_batch(self, told: Answered) -> None:
         """Clients fetch results where the batch says: that has to be here."""
         host = self._incoming.header(b"host").encode("latin-1")
-        body = RESULTS_URL.sub(rb"\1http://" + host.replace(b"\\", b""), told.body)
+        body = told.body
+        if HOST.fullmatch(host):
+            body = RESULTS_URL.sub(rb"\1http://" + host, body)
         await answer(self._send, told.status, told.headers, body, self.id)
 
     async def _forward(self, body: bytes) -> None:

@@ -2,8 +2,9 @@
 after a crash gives the same result.
 """
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,8 @@ from helios.domain.review.edits import apply_patch
 from helios.domain.roles import Role
 from helios.domain.workflow.retries import FailureKind, escalation
 from helios.domain.workflow.spec import TaskSpec
-from helios.errors import BadOutput, HeliosError
-from helios.ports.agents import AnswerShapes
+from helios.errors import HeliosError
+from helios.ports.agents import AnswerShape, AnswerShapes
 from helios.ports.clock import Clock
 from helios.ports.models import Message, ModelRequest
 from helios.ports.runs import AttemptRecord, RunStore, TaskRecord
@@ -34,6 +35,14 @@ from helios.services.responses import Call, Responses, reply_from_json
 from helios.services.router import Router
 
 ReportWriter = Callable[[], Awaitable[str]]
+AskRole = Callable[[Responses, Call, AnswerShape], Awaitable[Mapping[str, Any]]]
+
+
+def load_role_agent() -> AskRole:
+    """What asks the roles; loading it takes a second the first time, so call it in a thread."""
+    from helios.services.execution.role_agent import ask_role
+
+    return ask_role
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +188,13 @@ class TaskRunner:
             system=role.instructions,
             messages=converse(opening, await self._earlier(task.id, number)),
             max_tokens=role.max_output_tokens,
-            tool=self._can.shapes.answer_tool(role.output),
             timeout_s=task.timeout_s,
             labels={"project": self.project.spec.name, "task": task.id},
         )
-        reply = await self._can.responses.ask(self._call(task, number, request))
-        if reply.tool_input is None:
-            raise BadOutput(
-                f"the answer did not submit anything (it ended with {reply.stop_reason}): "
-                f"{reply.text[:500]}",
-                billed="unknown",
-            )
-        return Outcome(base, answer=dict(reply.tool_input))
+        ask_role = await asyncio.to_thread(load_role_agent)
+        shape = self._can.shapes.answer_shape(role.output)
+        call = self._call(task, number, request)
+        return Outcome(base, answer=await ask_role(self._can.responses, call, shape))
 
     def _call(self, task: TaskSpec, number: int, request: ModelRequest) -> Call:
         return Call(

@@ -108,16 +108,20 @@ class Batches:
         return reply
 
     async def settle_ended(self, upstream_id: str = "") -> int:
-        """Settle the batches that have ended, or one of them; how many there were.
-
-        Raises:
-            ModelError: the upstream does not answer.
-        """
+        """Settle the batches that have ended, or one of them; how many there were."""
         settled = 0
         for batch in await self._keys.open_batches(simulated=self._parts.upstream.simulated):
-            if upstream_id in ("", batch.upstream_id) and await self._settle(batch):
-                settled += 1
+            if upstream_id in ("", batch.upstream_id):
+                settled += await self._settled(batch)
         return settled
+
+    async def _settled(self, batch: OpenBatch) -> bool:
+        """Settle one if it has ended; one that cannot be settled now keeps no other waiting."""
+        try:
+            return await self._settle(batch)
+        except ModelError as error:
+            log.warning("batch not settled", batch=batch.upstream_id, error=error.message)
+            return False
 
     async def ask(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Answered:
         """One request and its whole answer.

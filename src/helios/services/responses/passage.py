@@ -113,8 +113,14 @@ class Passage:
         # As with sending: the answer is read and billed also when its client has gone.
         return await asyncio.shield(self._reading)
 
-    async def read_rest(self) -> None:
-        """Learn what will be billed, for a client that has gone."""
+    async def finish_alone(self) -> None:
+        """The same for a client that has gone: what will be billed has to be seen first."""
+        try:
+            await self._read_rest()
+        finally:
+            await self.finish()
+
+    async def _read_rest(self) -> None:
         try:
             if self._reading:
                 await self._reading
@@ -197,13 +203,21 @@ class Passage:
         fees = SEARCH_FEE_MICROUSD * told.server_tools.get(SEARCHES, 0)
         cost = model.cost_microusd(usage) + fees
         actual = {**call_actual(model, usage), Unit.MICROUSD: cost}
-        spend = Spend(
+        spend = self._spend(model, usage, cost)
+        await asyncio.gather(
+            parts.governor.settle(call.request_id, self._entry.fence, actual),
+            parts.book.save_spend(spend),
+        )
+
+    def _spend(self, model: Model, usage: Usage, cost_microusd: int) -> Spend:
+        call, parts = self.call, self._parts
+        return Spend(
             request_id=call.request_id,
             at=parts.clock.now(),
             model=model.name,
             tier=str(model.tier),
             usage=usage,
-            cost_microusd=cost,
+            cost_microusd=cost_microusd,
             simulated=parts.upstream.simulated,
             source="gateway",
             account=call.account,
@@ -211,10 +225,6 @@ class Passage:
             task=call.task,
             agent=call.agent,
             asked=call.asked.model,
-        )
-        await asyncio.gather(
-            parts.governor.settle(call.request_id, self._entry.fence, actual),
-            parts.book.save_spend(spend),
         )
 
     def _priced(self, answered_by: str, usage: Usage) -> Model:
@@ -234,4 +244,6 @@ class Passage:
     async def _charge_estimate(self, why: str) -> None:
         self._closed = True
         await self._parts.ledger.charge_unknown(self.call.request_id)
+        bound = self.outgoing.bound[Unit.MICROUSD]
+        await self._parts.book.save_spend(self._spend(self.outgoing.model, Usage(), bound))
         log.warning("charged its estimate", request=self.call.request_id, because=why)

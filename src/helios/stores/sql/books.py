@@ -115,8 +115,7 @@ class Books:
 
     def read_time(self) -> float:
         """The ledger's time."""
-        latest, own = self._quick.all(sql.TIME)[0]
-        return self._tell(latest, own)
+        return self._tell(*self._quick.all(sql.TIME)[0])
 
     def rests_on_time(self) -> None:
         """Note that what is decided holds only because time has passed."""
@@ -135,17 +134,19 @@ class Books:
     def prepare(self, wishes: Sequence[Wish]) -> None:
         """Read and lock at once, in order, what several callers will need."""
         changed = sorted({wish.request_id for wish in wishes if not wish.limits})
-        self._look_up({wish.request_id: None for wish in wishes}, to_lock=changed)
         limits = {limit.key: limit for wish in wishes for limit in wish.limits}
+        self._look_up(
+            {wish.request_id: None for wish in wishes},
+            to_lock=changed,
+            window_keys={limit.window_key: None for limit in limits.values()},
+        )
         if not limits:
             return
         frames = self.frames(limits.values(), to_use=True)
         places = {frame.place for frame in frames}
         entries = (self._sights[request_id].entry for request_id in changed)
         places.update((li.limit_key, li.opened_at) for e in entries if e for li in e.lines)
-        self._read_amounts(places, lock=True)
-        if self._locks_rows:
-            self.read_time()
+        self._read_amounts(places, lock=True, and_time=self._locks_rows)
 
     def look(self, request_id: str, *, lock: bool = False) -> Sight:
         """One entry and the time; with `lock`, nobody else changes the entry until the commit."""
@@ -274,24 +275,35 @@ class Books:
         self.now = max(latest, self._clock.now() if self._clock else own)
         return self.now
 
-    def _look_up(self, request_ids: Iterable[str], *, to_lock: Iterable[str] = ()) -> None:
-        for batch in sql.batches(to_lock) if self._locks_rows else ():
-            self._quick.all(sql.lock_entries(len(batch)), _bound("r", batch))
-        for batch in sql.batches(request_ids):
-            found = self._quick.all(sql.look(len(batch)), _bound("r", batch))
+    def _look_up(
+        self,
+        request_ids: Iterable[str],
+        *,
+        to_lock: Iterable[str] = (),
+        window_keys: Iterable[str] = (),
+    ) -> None:
+        locked = list(sql.batches(to_lock)) if self._locks_rows else []
+        looked, keys = list(sql.batches(request_ids)), list(sql.batches(window_keys))
+        answers = self._quick.each(
+            [(sql.lock_entries(len(batch)), _bound("r", batch)) for batch in locked]
+            + [(sql.look(len(batch)), _bound("r", batch)) for batch in looked]
+            + [(sql.newest_windows(len(batch)), _bound("k", batch)) for batch in keys]
+        )
+        for batch, found in zip(looked, answers[len(locked) :], strict=False):
             self._tell(found[0][0], found[0][1])
             self._sights.update(dict.fromkeys(batch, Sight(None, {})))
             for request_id, group in groupby(found, key=itemgetter(2)):
                 if request_id is not None:
                     self._sights[request_id] = _sight(request_id, list(group))
+        for batch, found in zip(keys, answers[len(locked) + len(looked) :], strict=True):
+            self._windows.update(dict.fromkeys(batch))
+            self._windows.update((key, Window(o, rows.closing(c))) for key, o, c in found)
 
     def _frames(self, limits: Sequence[Limit]) -> tuple[Frame, ...]:
         rules = {limit.window_key: limit.window for limit in limits}
-        for batch in sql.batches(key for key in rules if key not in self._windows):
-            self._windows.update(dict.fromkeys(batch))
-            found = self._quick.all(sql.newest_windows(len(batch)), _bound("k", batch))
-            for key, opens, closes in found:
-                self._windows[key] = Window(opens, rows.closing(closes))
+        unknown = [key for key in rules if key not in self._windows]
+        if unknown:
+            self._look_up((), window_keys=unknown)
         now = {key: window_at(rule, self._windows[key], self.now) for key, rule in rules.items()}
         return tuple(
             Frame(
@@ -302,17 +314,26 @@ class Books:
             for limit in limits
         )
 
-    def _read_amounts(self, places: Iterable[Place], *, lock: bool) -> None:
+    def _read_amounts(self, places: Iterable[Place], *, lock: bool, and_time: bool = False) -> None:
+        """With `and_time` the time too, as it is once the rows are locked."""
         self.write()
-        for batch in sql.batches(sorted(places)):
+        batches = list(sql.batches(sorted(places)))
+        asked = [
+            (
+                sql.balances(len(batch), lock=lock and self._locks_rows),
+                {
+                    **_bound("k", [key for key, _ in batch]),
+                    **_bound("o", [opened_at for _, opened_at in batch]),
+                },
+            )
+            for batch in batches
+        ]
+        answers = self._quick.each([*asked, (sql.TIME, {})] if and_time else asked)
+        if and_time:
+            self._tell(*answers.pop()[0])
+        for batch, found in zip(batches, answers, strict=True):
             self._amounts.update(dict.fromkeys(batch))
-            bound = {
-                **_bound("k", [key for key, _ in batch]),
-                **_bound("o", [opened_at for _, opened_at in batch]),
-            }
-            statement = sql.balances(len(batch), lock=lock and self._locks_rows)
-            for key, opened_at, *amounts in self._quick.all(statement, bound):
-                self._amounts[key, opened_at] = tuple(amounts)
+            self._amounts.update(((key, at), tuple(amounts)) for key, at, *amounts in found)
 
     def _open(self, used: Sequence[Account]) -> None:
         for own in used:

@@ -10,8 +10,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
@@ -106,6 +107,7 @@ class Database:
         self._waiting: deque[_Job] = deque()
         self._turn = threading.Lock()
         self._drains = 0
+        self._idle: list[Connection] = []
         self._each = _Each()
         self.room: Room
         if self.locks_rows:
@@ -141,16 +143,24 @@ class Database:
             StoreError: the database cannot be used; nothing was stored, unless the connection
                 broke in the very commit, when nobody can know.
         """
-        answer: T = await self._ask(self._each, work, repeatable=repeatable)
+        answer: T = await self.ask(self._each, work, repeatable=repeatable)
         return answer
 
-    async def write_together(self, group: Group, asked: Any) -> Any:
-        """The same for work that is done for several callers at once; it must be repeatable.
+    def ask(self, group: Group, asked: Any, *, repeatable: bool = True) -> "asyncio.Future[Any]":
+        """The same for work that is done for several callers at once: its answer to come.
 
         Raises:
-            StoreError: the database cannot be used.
+            StoreError: (when awaited) the database cannot be used.
         """
-        return await self._ask(group, asked, repeatable=True)
+        loop = asyncio.get_running_loop()
+        job = _Job(group, asked, repeatable, loop, loop.create_future())
+        with self._turn:
+            self._waiting.append(job)
+            must_start = self._drains < self._most_drains
+            self._drains += must_start
+        if must_start:
+            self._writers.submit(self._drain)
+        return job.done
 
     async def listen(self) -> None:
         """From now on let `room` hear of other processes.
@@ -170,6 +180,7 @@ class Database:
         self.room.close()
         self._writers.shutdown()
         self._readers.shutdown()
+        self._close_idle()
         self._engine.dispose()
 
     def prepare(self) -> None:
@@ -181,23 +192,44 @@ class Database:
         self._persist(lambda: migrations.bring_up_to_date(self._engine, self.url))
 
     def _read(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection, engines.begin(connection):
+        with self._connected() as connection, engines.begin(connection):
             return work(connection)
 
-    async def _ask(self, group: Group, asked: Any, *, repeatable: bool) -> Any:
-        loop = asyncio.get_running_loop()
-        job = _Job(group, asked, repeatable, loop, loop.create_future())
-        with self._turn:
-            self._waiting.append(job)
-            must_start = self._drains < self._most_drains
-            self._drains += must_start
-        if must_start:
-            self._writers.submit(self._drain)
-        return await job.done
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection for one transaction, kept for the next unless something goes wrong.
+
+        Handing it back to the engine's pool and taking it out again costs as much as the ledger's
+        own work. Closing undoes whatever is not committed.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            if connection.invalidated:
+                self._close_idle(cut=True)
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _close_idle(self, *, cut: bool = False) -> None:
+        """Let go of the kept connections; `cut` says that the server has ended them."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if cut:
+                    connection.invalidate()
+                connection.close()
 
     def _drain(self) -> None:
-        while batch := self._next_batch():
+        batch = self._next_batch()
+        while batch:
             outcomes = self._commit(batch)
+            batch = self._next_batch()
+            # The last thing to do: who wakes up needs this thread to be out of the way.
             for loop, found in groupby(outcomes, key=lambda outcome: outcome[0].loop):
                 _tell(loop, list(found))
 
@@ -229,7 +261,7 @@ class Database:
 
     def _transact(self, batch: Sequence[_Job]) -> list[Any]:
         runs = [(group, list(jobs)) for group, jobs in groupby(batch, key=lambda job: job.group)]
-        with self._engine.connect() as connection:
+        with self._connected() as connection:
             # Whatever goes wrong before the commit, closing the connection rolls back.
             transaction = engines.begin(connection, to_write=True)
             answered = [

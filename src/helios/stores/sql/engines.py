@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from helios.errors import StoreError, UsageError
 from helios.stores.sql.encoding import to_json
+from helios.stores.sql.quick import Quick
 
 SQLITE_WRITERS = 1
 SQLITE_READERS = 3
@@ -81,8 +82,12 @@ def _postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        # Every query finds its rows by key; planning it anew costs more than running it.
+        # Every query finds its rows by key; planning it anew costs more than running it. A plan
+        # made while the tables are small would read them whole, and be kept while they grow.
         connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("SET enable_seqscan = off")
+        # What cannot do without reading a table whole is now thought dear enough to be compiled.
+        connection.execute("SET jit = off")
         connection.commit()
 
     return engine
@@ -98,7 +103,7 @@ def begin(connection: Connection, *, to_write: bool = False) -> RootTransaction:
     """
     transaction = connection.begin()
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if to_write else "BEGIN")
+        Quick(connection).command("BEGIN IMMEDIATE" if to_write else "BEGIN")
     return transaction
 
 

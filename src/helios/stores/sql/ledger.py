@@ -65,16 +65,12 @@ class SqlLedger:
     async def reserve(self, request: Request, limits: Sequence[Limit]) -> Admission:
         """Hold the estimate on every limit, or say why not.
 
-        A caller that is cancelled meanwhile leaves nothing held.
+        A caller that is cancelled meanwhile leaves nothing held: it never sent anything.
         """
-        asking = asyncio.ensure_future(self._reserve(request, limits))
-        try:
-            admission, _ = await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            admission, is_new = await asking
-            if admission.entry and is_new:
-                await self.release(request.request_id, admission.entry.fence)
-            raise
+        wish = Wish(request.request_id, tuple(limits))
+        admission = await self._reserve(request, wish, sweep=False)
+        while admission is None:
+            admission = await self._reserve(request, wish, sweep=True)
         return admission
 
     async def mark_sent(self, request_id: str, fence: int) -> Entry:
@@ -252,17 +248,29 @@ class SqlLedger:
     def _monotonic(self) -> float:
         return self._clock.monotonic() if self._clock else asyncio.get_running_loop().time()
 
-    async def _reserve(self, request: Request, limits: Sequence[Limit]) -> tuple[Admission, bool]:
-        """The answer, and whether it is a new entry."""
-        wish = Wish(request.request_id, tuple(limits))
-        answer = await self._write(
-            lambda books: _reserve(books, request, wish.limits, sweep=False), wish
-        )
-        while answer is None:
-            answer = await self._write_alone(
-                lambda books: _reserve(books, request, wish.limits, sweep=True)
-            )
-        return answer
+    async def _reserve(self, request: Request, wish: Wish, *, sweep: bool) -> Admission | None:
+        """The answer; None means that holds of the dead must be closed first, with `sweep`."""
+
+        def decide(books: Books) -> tuple[Admission, bool] | None:
+            return _reserve(books, request, wish.limits, sweep=sweep)
+
+        # With a sweep alone, because that locks what it cannot name beforehand.
+        group, named = (self._loner, None) if sweep else (self._callers, wish)
+        asking = self._database.ask(group, (decide, named))
+        try:
+            answer, _ = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            answer, _ = await asking
+            if answer is not None:
+                await self._undo(request, *answer)
+            raise
+        return None if answer is None else answer[0]
+
+    async def _undo(self, request: Request, admission: Admission, is_new: bool) -> None:
+        """Free what a caller who is gone was granted; it never sent anything."""
+        if admission.entry and is_new:
+            fence = admission.entry.fence
+            await self.release(request.request_id, fence, unbilled=request.sends)
 
     async def _command(
         self, request_id: str, commands: Commands, fence: int, actual: Amounts | None = None
@@ -288,12 +296,12 @@ class SqlLedger:
 
     async def _write(self, work: Callable[[Books], T], wish: Wish) -> T:
         """Together with what others want at the same moment."""
-        answer: T = (await self._database.write_together(self._callers, (work, wish)))[0]
+        answer: T = (await self._database.ask(self._callers, (work, wish)))[0]
         return answer
 
     async def _write_alone(self, work: Callable[[Books], T]) -> T:
         """In a transaction of its own, for work that locks what it cannot name beforehand."""
-        answer: T = (await self._database.write_together(self._loner, (work, None)))[0]
+        answer: T = (await self._database.ask(self._loner, (work, None)))[0]
         return answer
 
     async def _read(self, work: Callable[[Books], T]) -> T:

@@ -72,7 +72,9 @@ class Changes:
             self._frees = self.freed = True
 
     def write(self) -> None:
-        """Write everything that is not written yet."""
+        """Write everything that is not written yet; whatever changes leaves an event."""
+        if not self._events:
+            return
         new = self._new.values()
         lines = [rows.line_row(entry.request_id, line) for entry in new for line in entry.lines]
         with self._quick.at_once():

@@ -5,7 +5,7 @@ texts. Errors are those that SQLAlchemy would raise.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,46 +24,69 @@ class Quick:
         self._connection = connection
         self._dialect = connection.dialect
         self._cursor: Any = connection.connection.cursor()
+        dbapi: Any = self._dialect.loaded_dbapi
+        self._error: type[Exception] = dbapi.Error
 
     def all(self, statement: ClauseElement, bound: Bound | None = None) -> list[Any]:
         """The rows a query finds."""
         compiled = _compiled(statement, self._dialect, None)
-        with self._errors(compiled.text):
+        try:
             self._cursor.execute(compiled.text, compiled.values(bound or {}))
             found: list[Any] = self._cursor.fetchall()
-            return found
+        except self._error as error:
+            raise self._understood(compiled.text, error) from error
+        return found
+
+    def each(self, asked: Sequence[tuple[ClauseElement, Bound]]) -> list[list[Any]]:
+        """The rows of several queries, done in this order and asked of a server all at once."""
+        if self._dialect.name == "sqlite" or len(asked) == 1:
+            return [self.all(statement, bound) for statement, bound in asked]
+        cursors = [self._connection.connection.cursor() for _ in asked]
+        with self.at_once():
+            for cursor, (statement, bound) in zip(cursors, asked, strict=True):
+                compiled = _compiled(statement, self._dialect, None)
+                cursor.execute(compiled.text, compiled.values(bound))
+        return [list(cursor.fetchall()) for cursor in cursors]
 
     def run(self, statement: ClauseElement, rows: Sequence[Bound]) -> None:
         """Write rows that all have the same columns."""
         compiled = _compiled(statement, self._dialect, tuple(rows[0]))
         values = [compiled.values(row) for row in rows]
-        with self._errors(compiled.text):
+        try:
             if len(values) == 1:
                 self._cursor.execute(compiled.text, values[0])
             else:
                 self._cursor.executemany(compiled.text, values)
+        except self._error as error:
+            raise self._understood(compiled.text, error) from error
 
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Send what is run inside to a server without waiting for each answer."""
-        if self._dialect.name == "sqlite":
-            yield
-            return
-        with self._errors("several statements"), self._cursor.connection.pipeline():
-            yield
-
-    @contextmanager
-    def _errors(self, text: str) -> Iterator[None]:
-        dbapi: Any = self._dialect.loaded_dbapi
+    def command(self, text: str) -> None:
+        """Run a statement without values or answer."""
         try:
-            yield
-        except dbapi.Error as error:
-            is_cut = self._dialect.is_disconnect(error, self._cursor.connection, self._cursor)
-            if is_cut:
-                self._connection.invalidate(error)
-            raise DBAPIError.instance(
-                text, None, error, dbapi.Error, connection_invalidated=is_cut, dialect=self._dialect
-            ) from error
+            self._cursor.execute(text)
+        except self._error as error:
+            raise self._understood(text, error) from error
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Send what is run inside to a server without waiting for each answer."""
+        return nullcontext() if self._dialect.name == "sqlite" else self._pipeline()
+
+    @contextmanager
+    def _pipeline(self) -> Iterator[None]:
+        try:
+            with self._cursor.connection.pipeline():
+                yield
+        except self._error as error:
+            raise self._understood("several statements", error) from error
+
+    def _understood(self, text: str, error: Exception) -> Exception:
+        """The error that SQLAlchemy would raise."""
+        is_cut = self._dialect.is_disconnect(error, self._cursor.connection, self._cursor)  # type: ignore[arg-type]
+        if is_cut:
+            self._connection.invalidate(error)
+        return DBAPIError.instance(
+            text, None, error, self._error, connection_invalidated=is_cut, dialect=self._dialect
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ OUTPUT_LENGTHS = (
         _column.model == bindparam("model"),
         _IN_KIND,
         _column.messages == 1,
+        _column.output_tokens > 0,
     )
     .order_by(_column.at.desc(), _column.seq.desc())
     .limit(bindparam("most"))
