@@ -21,18 +21,20 @@ def serve(
     json: AsJson = False,
     flags: SettingFlags | None = None,
 ) -> int:
-    """Serve the HTTP API until Ctrl-C; reference at /docs and /redoc."""
+    """Serve the gateway and the HTTP API until Ctrl-C; reference at /docs and /redoc."""
     settings = (flags or SettingFlags()).settings()
     from helios.bootstrap.house import open_house
     from helios.bootstrap.mirroring import mirrored
     from helios.server.serving import serve as serve_house
 
-    def ready(url: str) -> None:
+    def ready(url: str, simulated: bool) -> None:
         if json:
-            print_line({"schema": 1, "url": url})
-        else:
-            print(url, flush=True)
-            talk().print(f"[green]●[/] serving; reference at {url}/docs; Ctrl-C ends it")
+            print_line({"schema": 1, "url": url, "simulated": simulated})
+            return
+        print(url, flush=True)
+        talk().print(f"[green]●[/] serving; reference at {url}/docs; Ctrl-C ends it")
+        if simulated:
+            talk().print("[yellow]■[/] simulated: clients get echoes; set ANTHROPIC_API_KEY")
 
     async def work() -> None:
         async with open_house(settings) as house, mirrored(house):

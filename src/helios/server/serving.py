@@ -40,7 +40,7 @@ async def serve(
     host: str,
     port: int,
     no_auth: bool,
-    ready: Callable[[str], None],
+    ready: Callable[[str, bool], None],
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -49,7 +49,7 @@ async def serve(
         host: the address to listen on.
         port: 0 takes a free one.
         no_auth: that it is known that whoever reaches an address outside may do everything.
-        ready: is told the URL once connections are taken.
+        ready: is told the URL once connections are taken, and whether answers are simulated.
 
     Raises:
         UsageError: the address is none of this machine, or is open to others without `no_auth`.
@@ -69,7 +69,7 @@ async def serve(
             _check_upstream(house, desk, taken)
             door = Gateway(create_app(desk, gateway), gateway)
             app = KnownHosts(door, hosts=LOOPBACK | {_in_url(host)}) if local else door
-            ready(f"http://{_in_url(host)}:{taken}")
+            ready(f"http://{_in_url(host)}:{taken}", desk.simulated)
             sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
             settling = asyncio.create_task(settle_batches(gateway)) if gateway else None
             try:
