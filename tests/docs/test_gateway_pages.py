@@ -1,6 +1,5 @@
 """Every command and program on the gateway's pages is run, as a reader would type it."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator

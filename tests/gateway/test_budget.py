@@ -5,7 +5,7 @@ import queue
 import socket
 import threading
 from pathlib import Path
-from time import monotonic, sleep
+from time import perf_counter, sleep
 from typing import Any
 
 import httpx2
@@ -75,9 +75,9 @@ def test_held_until_the_window_resets(tmp_path: Path) -> None:
     with gateway(tmp_path / "집", HELLO) as rig:
         rig.limit(Unit.MESSAGES, 1, OpensOnUse(2.0))
         assert ask(rig.url).status_code == 200
-        began = monotonic()
+        began = perf_counter()
         assert ask(rig.url).status_code == 200
-        assert monotonic() - began > 0.5
+        assert perf_counter() - began > 0.5
         assert rig.settled().messages == 2
         assert ask(rig.url, headers={"X-Helios-Hold": "0"}).status_code == 429
 

@@ -1,7 +1,6 @@
 """What driving a run needs besides: provider, sandbox, repository, engine."""
 
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from helios.providers.open import open_provider
 from helios.providers.vendors import VendorSettings
 from helios.sandboxes.open import open_sandbox
 from helios.services.execution import LiveProject, TaskRunner
-from helios.services.execution.runner import Capabilities, load_role_agent
+from helios.services.execution.runner import Capabilities
 from helios.services.reports import make_report
 from helios.services.responses import Responses
 from helios.telemetry.logs import configure_logs
@@ -85,9 +84,6 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
     settings = house.settings
     configure_logs(settings.home / "logs", settings.log_level, simulated=record.simulated)
     project = house.recorded(record, now)
-    if any(task.agent for task in project.spec.tasks):
-        # It takes a second, which passes while the rest is opened.
-        threading.Thread(target=load_role_agent).start()
     # A chosen sandbox may be waived later on, and a waiver taken back.
     wanted = settings.sandbox if settings.sandbox != "auto" else record.sandbox
     sandbox = open_sandbox(wanted)

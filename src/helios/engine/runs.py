@@ -63,6 +63,7 @@ class RunEngine:
         """
         parts = self._parts
         await parts.ledger.sweep()
+        parts.runner.prepare()
         engine = await DurableEngine.open(parts.engine_url, self._run, self._worker.run_task)
         try:
             await self._mark_running()

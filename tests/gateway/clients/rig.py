@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import perf_counter, sleep
 from typing import Any
 
 import uvicorn
@@ -135,9 +135,9 @@ class Rig:
 
     def settled(self) -> Books:
         """What the ledger charged, once nothing is open any more."""
-        deadline = monotonic() + SETTLED_S
+        deadline = perf_counter() + SETTLED_S
         while self._rows("SELECT 1 FROM ledger_entries WHERE state IN ('held', 'sent')"):
-            assert monotonic() < deadline, "entries stay open"
+            assert perf_counter() < deadline, "entries stay open"
             sleep(0.02)
         return Books(self._charged(Unit.MICROUSD), self._charged(Unit.MESSAGES))
 
@@ -168,8 +168,8 @@ class Rig:
     def books_equal_meter(self, *, messages: int) -> None:
         """The ledger, the reports and the simulator's meter say the same, to the micro-dollar."""
         settled = self.settled()
-        deadline = monotonic() + SETTLED_S
-        while self.reported() != settled and monotonic() < deadline:
+        deadline = perf_counter() + SETTLED_S
+        while self.reported() != settled and perf_counter() < deadline:
             sleep(0.02)  # reports are written beside the ledger, not before it
         assert settled == self.billed() == self.reported()
         assert settled.messages == messages

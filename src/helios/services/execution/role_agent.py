@@ -1,6 +1,6 @@
 """A role's question, asked by a pydantic-ai agent: one request, answered in the role's own shape.
 
-Importing this module takes a second, for pydantic-ai: `runner.load_role_agent` does it.
+Importing this module takes half a second, for pydantic-ai: `runner.load_role_agent` does it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ after a crash gives the same result.
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +40,7 @@ AskRole = Callable[[Responses, Call, AnswerShape], Awaitable[Mapping[str, Any]]]
 
 
 def load_role_agent() -> AskRole:
-    """What asks the roles; loading it takes a second the first time, so call it in a thread."""
+    """What asks the roles; it takes half a second the first time, so call it in a thread."""
     from helios.services.execution.role_agent import ask_role
 
     return ask_role
@@ -66,6 +67,11 @@ class TaskRunner:
         self.project = project
         self._can = can
         self._report = report
+
+    def prepare(self) -> None:
+        """Begin to load what asks the roles, if there is any, and return at once."""
+        if any(task.agent for task in self.project.spec.tasks):
+            threading.Thread(target=load_role_agent).start()
 
     async def begin(self, task_id: TaskId, number: int) -> Outcome:
         """Open an attempt: choose the model if one is needed, and record the choice."""

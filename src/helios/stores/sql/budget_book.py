@@ -81,7 +81,9 @@ class SqlBudgetBook:
 
     async def save_spend(self, spend: Spend) -> None:
         """Store what a request spent, once."""
-        await self._database.write(lambda connection: spending.add_spend(connection, spend))
+        await self._database.write(
+            lambda connection: spending.add_spend(connection, spend), patient=True
+        )
 
     async def totals(
         self, by: SpendBy, since: float, until: float, *, simulated: bool

@@ -19,6 +19,7 @@ from helios.domain.budget.window import (
 )
 from helios.domain.budget.zones import Thresholds
 from helios.domain.usage import Usage
+from helios.stores.sql.encoding import storable
 
 Row = Mapping[str, Any]
 
@@ -121,9 +122,9 @@ def signal_from(row: Row) -> Signal:
 def spend_row(spend: Spend) -> dict[str, Any]:
     """What a request spent, to insert."""
     return {
-        "request_id": spend.request_id,
+        "request_id": storable(spend.request_id),
         "at": spend.at,
-        "model": spend.model,
+        "model": storable(spend.model),
         "tier": spend.tier,
         "input_tokens": spend.usage.input_tokens,
         "output_tokens": spend.usage.output_tokens,
@@ -133,11 +134,11 @@ def spend_row(spend: Spend) -> dict[str, Any]:
         "simulated": spend.simulated,
         "source": spend.source,
         "messages": spend.messages,
-        "account": spend.account,
-        "project": spend.project,
-        "task": spend.task,
-        "agent": spend.agent,
-        "asked": spend.asked,
+        "account": storable(spend.account),
+        "project": storable(spend.project),
+        "task": storable(spend.task),
+        "agent": storable(spend.agent),
+        "asked": storable(spend.asked),
     }
 
 

@@ -28,6 +28,9 @@ from helios.stores.sql.room import FileRoom, Room, ServerRoom
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+LEAST_PATIENT = 8
+PATIENT_SHARE = 2
+"""How many patient jobs go with those that are not, at least and for each of them."""
 COMMITTED_TOGETHER = 64
 
 _REPEATS = 30
@@ -105,6 +108,7 @@ class Database:
         self._engine = engine
         self._patience = patience
         self._waiting: deque[_Job] = deque()
+        self._patient: deque[_Job] = deque()
         self._turn = threading.Lock()
         self._drains = 0
         self._idle: list[Connection] = []
@@ -131,22 +135,25 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._persist, lambda: self._read(work))
 
-    async def write(self, work: Work[T], *, repeatable: bool = True) -> T:
+    async def write(self, work: Work[T], *, repeatable: bool = True, patient: bool = False) -> T:
         """Run a function in one durable transaction; once asked for it runs, cancelled or not.
 
         Args:
             work: may run more than once, of which one is kept; answers with values only.
             repeatable: whether doing it twice is the same as once, so that it may be tried again
                 when the connection breaks in the very commit.
+            patient: others may go first, because nobody is kept waiting by it.
 
         Raises:
             StoreError: the database cannot be used; nothing was stored, unless the connection
                 broke in the very commit, when nobody can know.
         """
-        answer: T = await self.ask(self._each, work, repeatable=repeatable)
+        answer: T = await self.ask(self._each, work, repeatable=repeatable, patient=patient)
         return answer
 
-    def ask(self, group: Group, asked: Any, *, repeatable: bool = True) -> "asyncio.Future[Any]":
+    def ask(
+        self, group: Group, asked: Any, *, repeatable: bool = True, patient: bool = False
+    ) -> "asyncio.Future[Any]":
         """The same for work that is done for several callers at once: its answer to come.
 
         Raises:
@@ -154,8 +161,10 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         job = _Job(group, asked, repeatable, loop, loop.create_future())
+        # A server takes several at a time, so that there nobody goes first.
+        line = self._patient if patient and not self.locks_rows else self._waiting
         with self._turn:
-            self._waiting.append(job)
+            line.append(job)
             must_start = self._drains < self._most_drains
             self._drains += must_start
         if must_start:
@@ -239,6 +248,11 @@ class Database:
         with self._turn:
             while self._waiting and self._may_join(self._waiting[0], batch):
                 batch.append(self._waiting.popleft())
+            # Never so many that who waits for this commit, or the next, waits much longer.
+            room = max(LEAST_PATIENT, PATIENT_SHARE * len(batch))
+            while self._patient and room > 0:
+                batch.append(self._patient.popleft())
+                room -= 1
             self._drains -= not batch
         return batch
 

@@ -21,9 +21,12 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """What is stored."""
-        if value is None:
-            return None
-        return value.replace("\0", _NUL_SHOWN).encode(errors="replace").decode()
+        return None if value is None else storable(value)
+
+
+def storable(text: str) -> str:
+    """The text as `Words` stores it, for statements run past SQLAlchemy."""
+    return text.replace("\0", _NUL_SHOWN).encode(errors="replace").decode()
 
 
 def to_json(value: Any) -> str:

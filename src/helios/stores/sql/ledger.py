@@ -292,11 +292,13 @@ class SqlLedger:
             books.change((entry, command.value, done))
             return done.entry
 
-        return _ours(await self._write(act, Wish(request_id)))
+        patient = commands is _SETTLE
+        return _ours(await self._write(act, Wish(request_id), patient=patient))
 
-    async def _write(self, work: Callable[[Books], T], wish: Wish) -> T:
+    async def _write(self, work: Callable[[Books], T], wish: Wish, *, patient: bool = False) -> T:
         """Together with what others want at the same moment."""
-        answer: T = (await self._database.ask(self._callers, (work, wish)))[0]
+        asking = self._database.ask(self._callers, (work, wish), patient=patient)
+        answer: T = (await asking)[0]
         return answer
 
     async def _write_alone(self, work: Callable[[Books], T]) -> T:

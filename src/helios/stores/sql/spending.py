@@ -21,6 +21,8 @@ from sqlalchemy import (
 
 from helios.domain.budget.spend import Spend, SpendBy
 from helios.stores.sql import budget_rows as rows
+from helios.stores.sql.encoding import storable
+from helios.stores.sql.quick import Quick
 from helios.stores.sql.schema import spends
 
 _column = spends.c
@@ -34,8 +36,9 @@ def add_spend(connection: Connection, spend: Spend) -> None:
 
     Two that add the same one collide on the id, and one of them starts again.
     """
-    if connection.execute(_FIND, {"id": spend.request_id}).first() is None:
-        connection.execute(_ADD, rows.spend_row(spend))
+    quick = Quick(connection)
+    if not quick.all(_FIND, {"id": storable(spend.request_id)}):
+        quick.run(_ADD, [rows.spend_row(spend)])
 
 
 _SINCE: BindParameter[float] = bindparam("since", type_=Double())
