@@ -20,14 +20,15 @@ settings.register_profile("explore", deadline=None, max_examples=2_000, print_bl
 settings.register_profile("quick", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
-SLOW_FOLDERS = frozenset({"cli", "mirrors", "proof", "server"})
+SLOW_FOLDERS = frozenset({"cli", "clients", "mirrors", "proof", "server"})
 """Tests that start commands and servers, and kill some: left out of `make check`."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SLOW_FOLDERS & set(item.path.parts):
+        folders = set(item.path.parts)
+        if SLOW_FOLDERS & folders or ("gateway" in folders and "domain" not in folders):
             item.add_marker(pytest.mark.slow)
 
 

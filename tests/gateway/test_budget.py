@@ -119,14 +119,16 @@ async def _free(rig: Rig) -> None:
 
 
 def test_output_is_lowered_to_what_there_is_room_for(tmp_path: Path) -> None:
-    with recorder(plain()) as upstream:
-        with gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig:
-            rig.limit(Unit.MICROUSD, 4_000, Forever())
-            answer = ask(rig.url, max_tokens=128_000)
-            assert answer.status_code == 200
-            asked = json.loads(upstream.bodies[-1])
-            assert 4096 <= asked["max_tokens"] < 8_000
-            assert answer.headers["x-helios-max-tokens"] == str(asked["max_tokens"])
+    with (
+        recorder(plain()) as upstream,
+        gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
+    ):
+        rig.limit(Unit.MICROUSD, 4_000, Forever())
+        answer = ask(rig.url, max_tokens=128_000)
+        assert answer.status_code == 200
+        asked = json.loads(upstream.bodies[-1])
+        assert 4096 <= asked["max_tokens"] < 8_000
+        assert answer.headers["x-helios-max-tokens"] == str(asked["max_tokens"])
 
 
 def test_output_is_not_lowered_where_the_policy_forbids_it(tmp_path: Path) -> None:
@@ -149,9 +151,11 @@ def test_a_client_that_leaves_pays_for_its_answer(tmp_path: Path) -> None:
         recorder(late) as upstream,
         gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
     ):
-        with pytest.raises(httpx2.ReadTimeout):
-            with httpx2.Client(trust_env=False, timeout=0.5) as client:
-                client.post(f"{rig.url}/v1/messages", content=_body(stream=False))
+        with (
+            pytest.raises(httpx2.ReadTimeout),
+            httpx2.Client(trust_env=False, timeout=0.5) as client,
+        ):
+            client.post(f"{rig.url}/v1/messages", content=_body(stream=False))
         sleep(0.2)
         left.put(None)
         assert rig.settled() == Books(4, 1)  # 10 * 0.10 + 5 * 0.50, rounded up
@@ -179,9 +183,12 @@ def test_a_stream_that_is_left_is_closed_and_paid_as_far_as_it_came(tmp_path: Pa
         recorder(stream) as upstream,
         gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
     ):
-        with httpx2.Client(trust_env=False, timeout=20) as client:
-            with client.stream("POST", f"{rig.url}/v1/messages", content=_body(stream=True)) as got:
-                next(got.iter_raw())
+        url = f"{rig.url}/v1/messages"
+        with (
+            httpx2.Client(trust_env=False, timeout=20) as client,
+            client.stream("POST", url, content=_body(stream=True)) as got,
+        ):
+            next(got.iter_raw())
         assert rig.settled() == Books(302, 1)  # 3000 * 0.10 + 3 words * 0.50, rounded up
         upstream.gone.get(timeout=5)
 

@@ -12,7 +12,8 @@ from tests.gateway.clients.rig import entry, gateway
 from tests.gateway.recorder import MESSAGE, plain, recorder
 
 ODD = (
-    '{ "messages" : [ {"content":"안녕\\u0041 \\ud83d\\ude00", "role":"user", "x_new": {"b":1, "a":2}} ],\n'
+    '{ "messages" : [ {"content":"안녕\\u0041 \\ud83d\\ude00", "role":"user", "x_new": {"b":1, "a":2}} ],'
+    "\n"
     '\t"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1;"}],'
     '"unknown_field":[1.50, 1e3, null], "max_tokens":   64 ,"model":"claude-haiku-5-5"}\n'
 ).encode()
@@ -101,7 +102,8 @@ def test_every_event_is_passed_on_before_the_next_one_comes(tmp_path: Path) -> N
 
     def stream(connection: socket.socket, _: bytes) -> None:
         connection.sendall(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
         )
         for event in events:
             connection.sendall(b"%x\r\n%s\r\n" % (len(event), event))
@@ -115,12 +117,15 @@ def test_every_event_is_passed_on_before_the_next_one_comes(tmp_path: Path) -> N
             tmp_path / "집", [entry("hello", "simulated: hello")], simulator_url=upstream.url
         ) as rig,
     ):
-        with httpx2.Client(trust_env=False, timeout=20) as client:
-            with client.stream("POST", f"{rig.url}/v1/messages", content=body) as answer:
-                came = []
-                for chunk in answer.iter_raw():
-                    came.append(chunk)
-                    went_on.put(None)
+        url = f"{rig.url}/v1/messages"
+        with (
+            httpx2.Client(trust_env=False, timeout=20) as client,
+            client.stream("POST", url, content=body) as answer,
+        ):
+            came = []
+            for chunk in answer.iter_raw():
+                came.append(chunk)
+                went_on.put(None)
         assert came == events
         assert rig.settled().messages == 1
         assert rig.reported().microusd == 3  # 3 * 0.10 + 4 * 0.50, rounded up
