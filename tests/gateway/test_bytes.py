@@ -12,8 +12,8 @@ from tests.gateway.clients.rig import entry, gateway
 from tests.gateway.recorder import MESSAGE, plain, recorder
 
 ODD = (
-    '{ "messages" : [ {"content":"안녕\\u0041 \\ud83d\\ude00", "role":"user", "x_new": {"b":1, "a":2}} ],'
-    "\n"
+    '{ "messages" : [ {"content":"안녕\\u0041 \\ud83d\\ude00", "role":"user",'
+    ' "x_new": {"b":1, "a":2}} ],\n'
     '\t"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1;"}],'
     '"unknown_field":[1.50, 1e3, null], "max_tokens":   64 ,"model":"claude-haiku-5-5"}\n'
 ).encode()

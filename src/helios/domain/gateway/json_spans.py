@@ -14,11 +14,9 @@ _SPACE = re.compile(rb"[ \t\n\r]*+")
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _SCALAR = re.compile(rb'[^ \t\n\r,:"{}\[\]]++')
-_FLAT = rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+"
-# All up to the next bracket that encloses another one: most brackets are never looked at.
-_RUN = re.compile(
-    rb'(?:[^"{}\[\]]++|' + _STRING + rb"|\{" + _FLAT + rb"\}|\[" + _FLAT + rb"\])*+", re.DOTALL
-)
+# All up to the next bracket. No part of it may fail after it has begun to match: Python up to 3.11.4
+# then goes on from the wrong place (its issue 106052).
+_RUN = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+", re.DOTALL)
 _OPENING, _CLOSING = b"{[", b"}]"
 
 
