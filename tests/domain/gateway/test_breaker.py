@@ -146,9 +146,10 @@ def test_whatever_the_clock_does_no_wait_is_longer_than_a_pause_and_it_recovers(
             assert moved[0] is moved[1] or moved in {(s, e) for (s, _), e in TRANSITIONS.items()}
     later = now + LONGEST_PAUSE_S + PROBE_S
     permit = ask(breaker, later)
-    assert permit.wait_s <= LONGEST_PAUSE_S
-    # After a clock that went back, one pause more may be left.
-    permit = ask(permit.breaker, later + permit.wait_s)
+    if permit.wait_s:
+        # After a clock that went back, one pause more may be left.
+        assert permit.wait_s <= LONGEST_PAUSE_S
+        permit = ask(permit.breaker, later + permit.wait_s)
     assert permit.wait_s == 0
     well = tell(permit.breaker, Outcome.ANSWERED, permit.epoch, later)
     assert well.phase is Phase.CLOSED
