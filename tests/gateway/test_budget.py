@@ -277,6 +277,32 @@ def test_keys_models_and_policies(tmp_path: Path) -> None:
         assert rows[-1] == ("keys/steered/shop", "claude-haiku-5-5", "claude-fable-5-2")
 
 
+def test_another_model_gets_no_thoughts_it_cannot_read(tmp_path: Path) -> None:
+    thought = {"type": "thinking", "thinking": "생각", "signature": "c2ln"}
+    said = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "simulated: hm"}]},
+        {"role": "user", "content": "and now?"},
+    ]
+    with (
+        recorder(plain()) as upstream,
+        gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
+    ):
+        fields = {"model": "claude-fable-5-2", "messages": said}
+        key = _key(rig, "steered", policy=Policy.ENFORCE)
+        assert ask(rig.url, headers={"x-api-key": key}, **fields).status_code == 200
+        asked = json.loads(upstream.bodies[-1])
+        assert asked["model"] != "claude-fable-5-2"
+        assert asked["messages"] == [
+            said[0],
+            {**said[1], "content": said[1]["content"][1:]},
+            said[2],
+        ]
+        key = _key(rig, "free")
+        assert ask(rig.url, headers={"x-api-key": key}, **fields).status_code == 200
+        assert json.loads(upstream.bodies[-1])["messages"] == said
+
+
 def test_whose_work_it_is(tmp_path: Path) -> None:
     with gateway(tmp_path / "집", HELLO) as rig:
         ask(rig.url, headers={"X-Helios-Project": "acme/shop", "X-Helios-Task": "fix"})

@@ -14,8 +14,8 @@ _SPACE = re.compile(rb"[ \t\n\r]*+")
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _SCALAR = re.compile(rb'[^ \t\n\r,:"{}\[\]]++')
-# All up to the next bracket. No part of it may fail after it has begun to match: Python up to 3.11.4
-# then goes on from the wrong place (its issue 106052).
+# All up to the next bracket. No part of it may fail after it has begun to match: Python before
+# 3.11.5 then goes on from the wrong place (its issue 106052).
 _RUN = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+", re.DOTALL)
 _OPENING, _CLOSING = b"{[", b"}]"
 
