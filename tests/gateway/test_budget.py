@@ -277,6 +277,27 @@ def test_keys_models_and_policies(tmp_path: Path) -> None:
         assert rows[-1] == ("keys/steered/shop", "claude-haiku-5-5", "claude-fable-5-2")
 
 
+def test_what_the_provider_says_of_its_windows_is_heard(tmp_path: Path) -> None:
+    used = b"anthropic-ratelimit-unified-5h-utilization: 0.42"
+    resets = b"anthropic-ratelimit-unified-5h-reset: 4102444800"
+    with recorder(plain(200, MESSAGE, used, resets)) as upstream:
+        real = {"provider": "anthropic", "api_key": "sk-test", "base_url": upstream.url}
+        with gateway(tmp_path / "집", HELLO, simulator_url="", **real) as rig:
+            assert "x-helios-simulated" not in ask(rig.url).headers
+            assert rig.settled().messages == 1
+            signals = _heard(rig)
+            assert [(s.window, s.used) for s in signals] == [("five_hour", 0.42)]
+            assert upstream.header(b"x-api-key") == [b"sk-test"]
+
+
+def _heard(rig: Rig) -> Any:
+    deadline = perf_counter() + 5
+    while not (signals := rig.do(rig.house.stores.budget.latest_signals())):
+        assert perf_counter() < deadline
+        sleep(0.02)
+    return signals
+
+
 def test_another_model_gets_no_thoughts_it_cannot_read(tmp_path: Path) -> None:
     thought = {"type": "thinking", "thinking": "생각", "signature": "c2ln"}
     said = [

@@ -17,6 +17,7 @@ from helios.services.responses.advising import Advisor
 from helios.services.responses.batches import Batches
 from helios.services.responses.forwarding import Forwarder
 from helios.services.responses.gateway_parts import GatewayParts
+from helios.services.responses.hearing import Hearing
 from helios.services.upstreams import GuardedUpstream
 
 SIMULATED_KEY = "simulated"
@@ -48,16 +49,17 @@ async def open_gateway(house: House, desk: Desk) -> AsyncIterator[GatewayDesk | 
         # Begun at the most: waiting is for upstreams that have said that it is too much.
         start = Concurrency(limit=MOST)
         upstream = GuardedUpstream(direct, house.clock, concurrency=start)
-        catalogue = house.catalogue
+        catalogue, book = house.catalogue, house.stores.budget
+        hearing = None if desk.simulated else Hearing(book, house.clock, _signals_in)
         parts = GatewayParts(
             governor=desk.governor,
             ledger=house.stores.ledger,
-            book=house.stores.budget,
+            book=book,
             catalogue=catalogue,
             clock=house.clock,
             upstream=upstream,
             lower_output=house.settings.gateway_lower_output,
-            signals_in=_signals_in,
+            hearing=hearing,
         )
         runs = house.stores.runs
         advisor = Advisor(catalogue, desk.governor, runs, house.clock, simulated=desk.simulated)

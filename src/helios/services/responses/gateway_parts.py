@@ -1,22 +1,21 @@
 """What forwarding works with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from helios.domain.budget.signal import Signal
 from helios.domain.pricing import Catalogue
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
-from helios.ports.upstream import Headers, Upstream
+from helios.ports.upstream import Upstream
 from helios.services.governor import Governor
+from helios.services.responses.hearing import Hearing
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayParts:
     """The services and stores of one set of books, and the upstream that is paid from them.
 
-    `signals_in` reads what an answer's headers say of the provider's windows, not dated yet.
+    `hearing` keeps what answers say of the provider's windows; None for simulated ones.
     `lower_output` is the policy: whether a call that does not fit may ask for less output.
     """
 
@@ -26,5 +25,5 @@ class GatewayParts:
     catalogue: Catalogue
     clock: Clock
     upstream: Upstream
-    signals_in: Callable[[Headers], tuple[Signal, ...]]
+    hearing: Hearing | None
     lower_output: bool = True

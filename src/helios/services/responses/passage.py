@@ -98,6 +98,8 @@ class Passage:
             return
         try:
             await self._settle()
+            if self._reply and self._parts.hearing:
+                await self._parts.hearing.hear(self._reply)
         except ReservationLost as error:
             log.warning("settled too late", request=self.call.request_id, error=error.message)
         finally:
