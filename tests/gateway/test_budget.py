@@ -277,6 +277,25 @@ def test_keys_models_and_policies(tmp_path: Path) -> None:
         assert rows[-1] == ("keys/steered/shop", "claude-haiku-5-5", "claude-fable-5-2")
 
 
+def test_a_project_may_be_stricter_than_its_key_and_never_milder(tmp_path: Path) -> None:
+    with (
+        recorder(plain()) as upstream,
+        gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
+    ):
+
+        def served(key: str, policy: str) -> str:
+            sent = {"x-api-key": key, "X-Helios-Policy": policy}
+            assert ask(rig.url, model="claude-fable-5-2", headers=sent).status_code == 200
+            return str(json.loads(upstream.bodies[-1])["model"])
+
+        free = _key(rig, "free")
+        assert served(free, "off") == served(free, "advise") == "claude-fable-5-2"
+        assert served(free, "enforce") != "claude-fable-5-2"
+        assert served(_key(rig, "steered", policy=Policy.ENFORCE), "off") != "claude-fable-5-2"
+        bad = ask(rig.url, headers={"x-api-key": free, "X-Helios-Policy": "milder"})
+        assert error_of(bad) == (400, "invalid_request_error")
+
+
 def test_what_the_provider_says_of_its_windows_is_heard(tmp_path: Path) -> None:
     used = b"anthropic-ratelimit-unified-5h-utilization: 0.42"
     resets = b"anthropic-ratelimit-unified-5h-reset: 4102444800"

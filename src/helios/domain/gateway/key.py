@@ -21,6 +21,11 @@ class Policy(StrEnum):
     ENFORCE = "enforce"
     """Ask the model that does instead."""
 
+    def at_least(self, asked: "Policy") -> "Policy":
+        """This one, or a stricter one that is asked for."""
+        order = list(Policy)
+        return max(self, asked, key=order.index)
+
 
 class KeyState(StrEnum):
     """Whether calls may be made with a key."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from helios.domain.budget.account import DEEPEST, problem_with_account
-from helios.domain.gateway.key import GatewayKey
+from helios.domain.gateway.key import GatewayKey, Policy
 from helios.server.gateway.incoming import Incoming
 
 LONGEST = 200
@@ -22,12 +22,14 @@ class Attribution:
     agent: str
     priority: int
     hold_s: float | None
+    policy: Policy
 
 
 def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution | str:
     """Whose work it is, or what is wrong with a header.
 
-    A project is an account below that of the key, so that no header leads out of a key's budget.
+    A project is an account below that of the key, so that no header leads out of a key's budget;
+    nor does one make a key's policy milder.
     """
     project = _text(incoming, b"x-helios-project")
     account = "/".join(part for part in (key.account, project) if part)
@@ -39,6 +41,9 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
     hold = incoming.header(b"x-helios-hold")
     if hold and not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", hold):
         return "x-helios-hold: must be a number of seconds, such as 600"
+    policy = incoming.header(b"x-helios-policy") or Policy.OFF
+    if policy not in set(Policy):
+        return f"x-helios-policy: must be one of {', '.join(Policy)}"
     session = _text(incoming, b"x-claude-code-session-id") or _printable(user_id)
     return Attribution(
         account=account,
@@ -47,6 +52,7 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
         agent=_text(incoming, b"x-claude-code-agent-id") or key.name,
         priority=int(priority),
         hold_s=min(float(hold), LONGEST_HOLD_S) if hold else None,
+        policy=key.policy.at_least(Policy(policy)),
     )
 
 

@@ -104,6 +104,7 @@ class Visit:
             agent=whose.agent,
             priority=whose.priority,
             hold_s=desk.hold_s if whose.hold_s is None else whose.hold_s,
+            policy=whose.policy,
         )
         exchange = Exchange(desk.forwarder, desk.clock, self._afterwards, call, self._send)
         await unless_gone(exchange.run(), receive)

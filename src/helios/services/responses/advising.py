@@ -49,7 +49,7 @@ class Advisor:
         better, reason = await self._choice(call, model, status)
         if better is None:
             return await sizing.whole(call, model, call.body)
-        if call.key.policy is Policy.ENFORCE:
+        if call.policy is Policy.ENFORCE:
             return await self.switched(call, better, reason, sizing)
         whole = await sizing.whole(call, model, call.body)
         return whole.with_note(b"x-helios-advice", f"{better.name}; {reason}")

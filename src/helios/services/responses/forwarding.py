@@ -80,7 +80,7 @@ class Forwarder:
 
     async def _first(self, call: Inbound, model: Model) -> Outgoing:
         """What to ask first: as the client wrote it, or as its key's policy has it."""
-        if call.key.policy is not Policy.OFF:
+        if call.policy is not Policy.OFF:
             return await self._advisor.outgoing(call, model, self._sizing)
         return await self._sizing.whole(call, model, call.body)
 
@@ -94,7 +94,7 @@ class Forwarder:
                 second = await self._reserve(call, smaller, limits)
                 if second.granted:
                     return self._passage(call, smaller, second)
-        if not answer.granted and call.key.policy is Policy.ENFORCE:
+        if not answer.granted and call.policy is Policy.ENFORCE:
             async for cheaper in self._cheaper(call, whole, answer):
                 second = await self._reserve(call, cheaper, limits)
                 if second.granted:

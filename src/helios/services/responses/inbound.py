@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from helios.domain.budget.units import Amounts
-from helios.domain.gateway.key import GatewayKey
+from helios.domain.gateway.key import GatewayKey, Policy
 from helios.domain.gateway.request import Asked
 from helios.domain.pricing import Model
 from helios.ports.upstream import Headers
@@ -29,6 +29,7 @@ class Inbound:
     agent: str = ""
     priority: int = 5
     hold_s: float = 60.0
+    policy: Policy = Policy.OFF
 
 
 @dataclass(frozen=True, slots=True)
