@@ -253,15 +253,14 @@ def test_an_upstream_that_speaks_no_http(tmp_path: Path, name: str) -> None:
         there.is_well()
 
 
-def test_refusals_do_not_fill_the_log(here: Place) -> None:
-    before = here.log().count('"event": "refused"')
-    with unharmed(here):
-        for number in range(60):
-            line = b"GET /v1/nothing/%d?key=%b HTTP/1.1" % (number, SECRET)
-            assert here.say(request(line, b"connection: close", body=b"")).status == 404
-    lines = here.log().splitlines()
-    assert sum('"event": "refused"' in line for line in lines) - before <= 30
-    refusal = json.loads(
-        next(line for line in lines if "/v1/nothing/0" in line or "refused" in line)
-    )
-    assert {"status", "because", "method", "path", "request"} <= set(refusal)
+def test_refusals_do_not_fill_the_log(tmp_path: Path) -> None:
+    # A server of its own: the log belongs to whoever was opened last in this process.
+    with place(tmp_path / "집") as here:
+        with unharmed(here):
+            for number in range(60):
+                line = b"GET /v1/nothing/%d?key=%b HTTP/1.1" % (number, SECRET)
+                assert here.say(request(line, b"connection: close", body=b"")).status == 404
+        refused = [line for line in here.log().splitlines() if '"event": "refused"' in line]
+        assert 0 < len(refused) <= 30
+        told = json.loads(refused[0])
+        assert {"status", "because", "method", "path", "request"} <= set(told)
