@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import signal
 import socket
@@ -72,6 +73,9 @@ async def serve(
             ready(f"http://{_in_url(host)}:{taken}", desk.simulated)
             sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
             settling = asyncio.create_task(settle_batches(gateway)) if gateway else None
+            # What is there now stays: looking through it again and again stops every request.
+            gc.collect()
+            gc.freeze()
             try:
                 await _Server(config(app)).serve(sockets=[listener])
             finally:
