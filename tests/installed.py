@@ -77,7 +77,7 @@ class Part:
 CLAUDE_CODE = Part(
     name="Claude Code",
     folder=ROOT / ".cache" / "claude-code",
-    pins=(PINS / "claude-code" / "package.json", PINS / "claude-code" / "package-lock.json"),
+    pins=(PINS / "claude-code" / "package.json", PINS / "claude-code" / "npm-shrinkwrap.json"),
     program="node_modules/.bin/claude",
     # The last step fails where the package has no binary for this machine.
     steps=lambda folder: (
