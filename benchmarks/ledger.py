@@ -39,7 +39,7 @@ from helios.services.plans import load_plan
 from helios.stores.open import open_stores
 from helios.stores.sql.database import Database, open_database
 from helios.stores.sql.ledger import SqlLedger
-from helios.stores.sql.verify import verify
+from helios.stores.sql.verify import SqlAuditor
 from helios.telemetry.system_clock import SystemClock
 
 ONE = {Unit.MESSAGES: 1}
@@ -306,7 +306,7 @@ def big(what: str, url: str) -> None:
     windows = asyncio.run(SqlLedger(database).history(ceiling.key))
     opened_s = time.perf_counter() - start
     start = time.perf_counter()
-    wrong = asyncio.run(verify(database))
+    wrong = asyncio.run(SqlAuditor(database).verify()).mismatches
     verified_s = time.perf_counter() - start
     database.shut()
     assert [window.spent for window in windows] == [BIG // 100] * 24

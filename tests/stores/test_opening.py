@@ -75,7 +75,8 @@ def test_others_may_add_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_paper(url, clock, sink, *, database_time) -> Stores:
-    return Stores(ledger=None, runs=None, budget=None, keys=None, url=f"on {url}", shut=None)
+    none = dict.fromkeys(("ledger", "runs", "budget", "keys", "auditor", "shut"))
+    return Stores(url=f"on {url}", **none)
 
 
 def _this_module():

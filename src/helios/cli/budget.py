@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from helios.services.forecasting import Outlook
 
 app = App(name="budget", help="How full the windows are, and what may be spent.")
+for verb, about in (
+    ("verify", "Add the books up anew from their calls, and say where they differ."),
+    ("rebuild", "Write books that differ anew from their calls; asks before."),
+):
+    app.command(f"helios.cli.budget_audit:{verb}", name=verb, help=about)
 
 LARGEST = 2**62
 DAY_S = 86_400.0

@@ -3,12 +3,15 @@
 import platform
 import shutil
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from helios import __version__
 from helios.cli.options import AsJson, SettingFlags, go
 from helios.cli.terminal import out, print_json
 from helios.config import Settings
+
+if TYPE_CHECKING:
+    from helios.ports.audit import Findings
 
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "bad": "[bold red]✗[/]"}
 
@@ -36,7 +39,7 @@ async def _doctor(*, as_json: bool, flags: SettingFlags) -> int:
         Finding("helios", "ok", f"{__version__} on Python {platform.python_version()}"),
         _git(),
         _sandbox(settings),
-        await _database(settings),
+        *(await _database(settings)),
         *(await _redis(settings)),
         _provider(settings),
     ]
@@ -82,16 +85,25 @@ def _sandbox(settings: Settings) -> Finding:
     return Finding("sandbox", "bad", sentence, cure)
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> list[Finding]:
     from helios.bootstrap.house import open_house
     from helios.errors import HeliosError
 
     try:
         async with open_house(settings) as house:
             await (await house.desk()).governor.status()
-            return Finding("database", "ok", house.stores.url)
+            found = await house.stores.auditor.verify()
+            return [Finding("database", "ok", house.stores.url), _books(found)]
     except HeliosError as error:
-        return Finding("database", "bad", error.message, error.next_step)
+        return [Finding("database", "bad", error.message, error.next_step)]
+
+
+def _books(found: "Findings") -> Finding:
+    wrong = len(found.mismatches)
+    if not wrong:
+        return Finding("books", "ok", f"agree with their calls (windows: {found.windows:,})")
+    cure = "`helios budget verify` lists them, `helios budget rebuild` writes them anew."
+    return Finding("books", "bad", f"wrong in {wrong:,} of {found.windows:,} windows", cure)
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from helios.errors import UsageError
+from helios.ports.audit import Auditor
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.events import EventSink
@@ -16,6 +17,7 @@ from helios.stores.sql.database import open_database
 from helios.stores.sql.keys import SqlKeyBook
 from helios.stores.sql.ledger import SqlLedger
 from helios.stores.sql.runs import SqlRunStore
+from helios.stores.sql.verify import SqlAuditor
 
 ENTRY_POINTS = "helios.stores"
 """Other packages add a scheme by an entry point of this group: its name is the scheme, its object
@@ -30,6 +32,7 @@ class Stores:
     runs: RunStore
     budget: BudgetBook
     keys: KeyBook
+    auditor: Auditor
     url: str
     shut: Callable[[], Awaitable[None]]
 
@@ -62,6 +65,7 @@ def open_stores(
             runs=SqlRunStore(database, clock, sink),
             budget=SqlBudgetBook(database),
             keys=SqlKeyBook(database),
+            auditor=SqlAuditor(database),
             url=database.url,
             shut=database.close,
         )

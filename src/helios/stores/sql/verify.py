@@ -1,6 +1,6 @@
 """Adding the books up anew from the entries: what an operator asks for after a fright."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -9,35 +9,20 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     func,
+    null,
     or_,
     select,
     text,
+    union_all,
     update,
 )
 
+from helios.domain.budget.units import Unit
+from helios.ports.audit import Findings, Mismatch, Sums
 from helios.stores.sql.database import Database
 from helios.stores.sql.schema import OPEN, ledger_balances, ledger_entries, ledger_lines
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What is booked on a limit in a window."""
-
-    spent: int
-    held: int
-    breach: int
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Books that do not agree with their entries."""
-
-    limit_key: str
-    opened_at: float
-    booked: Sums
-    added_up: Sums
-
 
 _lines, _balances = ledger_lines.c, ledger_balances.c
 
@@ -55,27 +40,41 @@ _SUMS = (
         ledger_lines.join(ledger_entries, ledger_entries.c.request_id == _lines.request_id)
     )
     .group_by(_lines.limit_key, _lines.opened_at)
-    .subquery()
+    .cte("sums")
 )
 
+_SAME_WINDOW = and_(
+    _SUMS.c.limit_key == _balances.limit_key, _SUMS.c.opened_at == _balances.opened_at
+)
 _ADDED_UP = [func.coalesce(_SUMS.c[name], 0) for name in ("spent", "held", "breach")]
 _BOOKED = [_balances.spent, _balances.held, _balances.breach]
 
-_MISMATCHES = (
-    select(_balances.limit_key, _balances.opened_at, *_BOOKED, *_ADDED_UP)
-    .select_from(
-        ledger_balances.outerjoin(
-            _SUMS,
-            and_(
-                _SUMS.c.limit_key == _balances.limit_key,
-                _SUMS.c.opened_at == _balances.opened_at,
-            ),
-        )
+_WRONG = (
+    select(
+        _balances.limit_key,
+        _balances.opened_at,
+        _balances.label,
+        _balances.unit,
+        *_BOOKED,
+        *_ADDED_UP,
     )
+    .select_from(ledger_balances.outerjoin(_SUMS, _SAME_WINDOW))
     .where(or_(*(a != b for a, b in zip(_BOOKED, _ADDED_UP, strict=True))))
-    .order_by(_balances.limit_key, _balances.opened_at)
 )
+
+_GONE = select(
+    _SUMS.c.limit_key, _SUMS.c.opened_at, *[null()] * 5, _SUMS.c.spent, _SUMS.c.held, _SUMS.c.breach
+).where(
+    or_(_SUMS.c.spent != 0, _SUMS.c.held != 0, _SUMS.c.breach != 0),
+    ~exists().where(_SAME_WINDOW),
+)
+
+_MISMATCHES = union_all(_WRONG, _GONE).order_by("limit_key", "opened_at")
 """One statement sees one state of the tables, so that it may run while others spend."""
+
+_SIZE = select(func.count(_balances.limit_key.distinct()), func.count()).select_from(
+    ledger_balances
+)
 
 _STOP_OTHERS = text(
     "LOCK TABLE ledger_entries, ledger_lines, ledger_balances IN SHARE ROW EXCLUSIVE MODE"
@@ -100,50 +99,63 @@ _MEND = (
 )
 
 
-async def verify(database: Database) -> tuple[Mismatch, ...]:
-    """Books that do not agree with their entries; none, unless somebody wrote past Helios.
+class SqlAuditor:
+    """`ports.audit.Auditor` on SQLite or PostgreSQL."""
 
-    Raises:
-        StoreError: the database cannot be used.
-    """
-    return await database.read(_mismatches)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    async def verify(self) -> Findings:
+        """Where the books are wrong; nowhere, unless somebody wrote past Helios.
 
-async def rebuild(database: Database) -> tuple[Mismatch, ...]:
-    """Write the books anew from their entries; what was wrong with them.
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        return await self._database.read(_look)
 
-    Nobody can reserve meanwhile, and nothing else changes.
+    async def rebuild(self) -> Findings:
+        """Write wrong books anew from their entries; what was wrong before.
 
-    Raises:
-        StoreError: the database cannot be used.
-    """
+        Nobody can reserve meanwhile, and nothing else changes.
 
-    def mend(connection: Connection) -> tuple[Mismatch, ...]:
-        if database.locks_rows:
-            connection.execute(_STOP_OTHERS)
-        found = _mismatches(connection)
-        for wrong in found:
-            right = wrong.added_up
-            connection.execute(
-                _MEND,
-                {
-                    "key": wrong.limit_key,
-                    "opened": wrong.opened_at,
-                    "new_spent": right.spent,
-                    "new_held": right.held,
-                    "new_breach": right.breach,
-                },
-            )
-        return found
+        Raises:
+            StoreError: the database cannot be used; nothing was changed.
+        """
 
-    return await database.write(mend)
+        def mend(connection: Connection) -> Findings:
+            if self._database.locks_rows:
+                connection.execute(_STOP_OTHERS)
+            found = _look(connection)
+            for wrong in found.mismatches:
+                if wrong.booked:
+                    connection.execute(_MEND, _right(wrong))
+            return found
+
+        return await self._database.write(mend)
 
 
-def _mismatches(connection: Connection) -> tuple[Mismatch, ...]:
-    return tuple(
-        Mismatch(key, opened_at, _sums(amounts[:3]), _sums(amounts[3:]))
-        for key, opened_at, *amounts in connection.execute(_MISMATCHES)
-    )
+def _look(connection: Connection) -> Findings:
+    found = tuple(_mismatch(row) for row in connection.execute(_MISMATCHES))
+    limits, windows = connection.execute(_SIZE).one()
+    gone = sum(wrong.booked is None for wrong in found)
+    return Findings(limits, windows + gone, found)
+
+
+def _mismatch(row: Any) -> Mismatch:
+    key, opened_at, label, unit, *amounts = row
+    if unit is None:
+        return Mismatch(key, "", None, opened_at, None, _sums(amounts[3:]))
+    return Mismatch(key, label, Unit(unit), opened_at, _sums(amounts[:3]), _sums(amounts[3:]))
+
+
+def _right(wrong: Mismatch) -> dict[str, Any]:
+    return {
+        "key": wrong.limit_key,
+        "opened": wrong.opened_at,
+        "new_spent": wrong.added_up.spent,
+        "new_held": wrong.added_up.held,
+        "new_breach": wrong.added_up.breach,
+    }
 
 
 def _sums(amounts: list[int]) -> Sums:
