@@ -131,6 +131,19 @@ def test_naming_a_model_for_one_tier_leaves_the_other_tiers_as_they_were(
     assert [model.tier for model in chosen.ladder()] == list(Tier)
 
 
+def test_one_upstream_serves_what_is_named_for_no_vendor() -> None:
+    cheap, standard, *_ = LADDER
+    other = replace(cheap, name="openai:gpt-5-mini", price=replace(cheap.price, output=0.1))
+    models = {model.name: model for model in (other, standard, replace(standard, name="모델:8b"))}
+    assert Catalogue(models).ladder()[0] == other
+    assert Catalogue(models).unprefixed().ladder() == (standard,)
+    assert "모델:8b" in Catalogue(models).unprefixed().models
+    both = Catalogue({**models, cheap.name: cheap}, {Tier.ECONOMY: other.name})
+    assert both.unprefixed().ladder() == (cheap, standard)
+    named = CATALOGUE.with_tiers({Tier.STRONG: standard.name})
+    assert named.unprefixed().ladder() == named.ladder()
+
+
 @given(MAPPINGS, MAPPINGS)
 def test_the_later_naming_counts(first: dict[Tier, str], then: dict[Tier, str]) -> None:
     twice = CATALOGUE.with_tiers(first).with_tiers(then)

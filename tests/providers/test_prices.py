@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from helios.domain.gateway.bound import CONTEXT_TOKENS
 from helios.domain.pricing import Tier
 from helios.domain.usage import Usage
 from helios.errors import UnknownPrice, UsageError
@@ -62,6 +63,7 @@ def test_the_packaged_prices_are_the_table_and_agree_with_genai_prices(
         listed.long_prompt,
         listed.tier,
     )
+    assert elsewhere.context_tokens == CONTEXT_TOKENS == (listed.context_tokens or CONTEXT_TOKENS)
 
 
 def test_the_hour_in_the_cache_is_in_the_table_and_without_a_price_twice_the_input(
@@ -121,6 +123,24 @@ def test_a_model_no_file_names_is_priced_by_genai_prices(
     assert name not in [model.name for model in catalogue.ladder()]
 
 
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("claude-haiku-4-5-20251001", 200_000),
+        ("anthropic:claude-opus-4-1", 200_000),
+        ("claude-3-5-haiku-latest", 200_000),
+        ("claude-opus-4-6", 1_000_000),
+        # found by how they begin, and perhaps no such model
+        ("claude-sonnet-4-5[1m]", None),
+        ("claude-opus-4-5-20251101-1m", None),
+        ("claude-opus-4-10", None),
+        ("openai:gpt-5-mini", None),
+    ],
+)
+def test_a_window_is_known_only_of_what_is_surely_meant(name: str, window: int | None) -> None:
+    assert load_catalogue(None, NOW).model(name).context_tokens == window
+
+
 @pytest.mark.parametrize("name", ["gpt-5", "claude-opus-99", "opus", "", "소네트"])
 def test_a_model_nobody_prices_is_an_error_and_never_free(name: str) -> None:
     with pytest.raises(UnknownPrice, match="no price is known") as caught:
@@ -133,7 +153,7 @@ def test_the_file_of_a_user_is_laid_over_model_by_model(price_file: Any) -> None
         f"""
 tiers: {{strong: our-own-opus}}
 models:
-  our-own-opus: {{tier: strong, max_output_tokens: 32000, prices: [{CHEAP}]}}
+  our-own-opus: {{tier: strong, max_output_tokens: 32000, context_tokens: 64000, prices: [{CHEAP}]}}
   claude-haiku-5-5:
     tier: economy
     prices:
@@ -144,6 +164,8 @@ models:
     catalogue = load_catalogue(path, NOW)
     assert catalogue.of_tier(Tier.STRONG).name == "our-own-opus"
     assert catalogue.of_tier(Tier.STRONG).max_output_tokens == 32_000
+    assert catalogue.of_tier(Tier.STRONG).context_tokens == 64_000
+    assert catalogue.model("claude-haiku-5-5").context_tokens is None
     assert catalogue.model("claude-haiku-5-5").price.input == 0.2
     assert catalogue.model("claude-haiku-5-5").long_prompt is None
     assert catalogue.model("claude-opus-5-5").price.output == 20
@@ -201,6 +223,10 @@ def test_a_time_before_every_price_is_an_error_that_names_the_date() -> None:
             "models.m.prices[1].from: must be a date",
         ),
         ("tiers: {strong: m}\nmodels: {}", "my-prices.yaml:1: tiers.strong: 'm' has no price"),
+        (
+            f"models:\n  m: {{tier: strong, context_tokens: 0, prices: [{CHEAP}]}}",
+            "models.m.context_tokens: must be",
+        ),
         ("tiers: {huge: m}\nmodels: {}", "tiers.huge: unknown tier 'huge'"),
         (
             f"tiers: {{strong: m}}\nmodels:\n  m: {{tier: economy, prices: [{CHEAP}]}}",

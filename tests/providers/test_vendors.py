@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from helios.domain.pricing import Tier
+from helios.domain.vendors import split_vendor
 from helios.errors import RequestRefused, UnknownPrice, UsageError
 from helios.ports.models import Message, ModelRequest
-from helios.providers.model_facts import split_vendor
 from helios.providers.open import open_provider
 from helios.providers.prices import load_catalogue
 from helios.providers.vendors import VendorRouter, VendorSettings

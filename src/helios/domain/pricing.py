@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from helios.domain.usage import Usage
+from helios.domain.vendors import split_vendor
 from helios.errors import UnknownPrice
 
 MICRO = 1_000_000
@@ -57,7 +58,9 @@ class Model:
     """A model Helios may call: its name at the provider, its tier and its prices.
 
     `long_prompt` applies to the whole request when the prompt exceeds `long_prompt_tokens`.
-    `prompt_overhead` is the tokens that the way to the model adds to every prompt.
+    `prompt_overhead` is the tokens that the way to the model adds to every prompt;
+    `context_tokens` the most tokens a prompt may have, unless the request asks for a larger window
+    (None: not known).
     """
 
     name: str
@@ -67,6 +70,7 @@ class Model:
     long_prompt: Price | None = None
     max_output_tokens: int = 8192
     prompt_overhead: int = 0
+    context_tokens: int | None = None
 
     def price_for(self, prompt_tokens: int) -> Price:
         """The price that applies to a prompt of this size."""
@@ -144,6 +148,14 @@ class Catalogue:
         for name in tiers.values():
             self.model(name)
         return Catalogue(self.models, {**self.tiers, **tiers})
+
+    def unprefixed(self) -> "Catalogue":
+        """The models whose names begin with no vendor: those that one upstream can serve, which
+        knows nothing of such prefixes.
+        """
+        tiers = {tier: name for tier, name in self.tiers.items() if split_vendor(name)[0] is None}
+        names = (name for name in (*self.models, *tiers.values()) if split_vendor(name)[0] is None)
+        return Catalogue({name: self.model(name) for name in names}, tiers)
 
     def ladder(self) -> tuple[Model, ...]:
         """One model a tier, cheapest first."""

@@ -1,11 +1,8 @@
-"""What Helios must know of models beyond their price: whose they are, and what they accept."""
+"""What Helios must know of models beyond their price: their family, and what they accept."""
 
 import re
 
 from helios.domain.pricing import Tier
-
-VENDORS = ("anthropic", "openai", "google", "ollama", "claude-code")
-"""What a model's name may begin with, before a colon."""
 
 CLAUDE_CODE_ALIASES = frozenset({"haiku", "sonnet", "opus", "fable"})
 CLAUDE_CODE_OVERHEAD = 4_000
@@ -20,6 +17,11 @@ _FAMILIES = {
     "mythos": Tier.FRONTIER,
 }
 
+# As the provider writes them: a version of one or two digits, and perhaps its day. A list that goes
+# by beginnings takes `claude-opus-4-10` for Opus 4.1, and `claude-sonnet-4-5[1m]` for Sonnet 4.5.
+_FAMILY = "(?:" + "|".join(_FAMILIES) + ")"
+_RELEASE = re.compile(rf"claude-(?:\d(?:-\d)?-{_FAMILY}|{_FAMILY}-\d(?:-\d)?)(?:-\d{{8}}|-latest)?")
+
 # Models before 5.1 and Haiku 5.5 accept a forced tool; the list is closed, because the models
 # after them answer it with 400 on every request, and `auto` is accepted by all.
 _FORCED_TOOL = re.compile(
@@ -28,18 +30,16 @@ _FORCED_TOOL = re.compile(
 )
 
 
-def split_vendor(name: str) -> tuple[str | None, str]:
-    """The vendor a model's name begins with, and the vendor's own name for the model.
-
-    A name may have colons of its own, as `llama3:8b` has; only a known vendor is split off.
-    """
-    vendor, colon, rest = name.partition(":")
-    return (vendor, rest) if colon and rest and vendor in VENDORS else (None, name)
-
-
 def tier_of(name: str) -> Tier | None:
     """The tier of a Claude model by its family; None when the family is unknown."""
     return next((tier for family, tier in _FAMILIES.items() if family in name), None)
+
+
+def is_release(name: str) -> bool:
+    """Whether a name is written as the provider's own, so that what is listed of it can be meant of
+    no other model.
+    """
+    return _RELEASE.fullmatch(name) is not None
 
 
 def accepts_forced_tool(name: str) -> bool:

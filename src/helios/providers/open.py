@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from helios.domain.vendors import VENDORS
 from helios.errors import UsageError
 from helios.ports.models import Provider
-from helios.providers.model_facts import VENDORS
 from helios.providers.vendors import VendorRouter, VendorSettings
 
 ENTRY_POINTS = "helios.providers"

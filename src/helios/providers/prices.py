@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helios.domain.pricing import Catalogue, Model, Price, Tier
+from helios.domain.vendors import split_vendor
 from helios.providers.model_facts import (
     CLAUDE_CODE_ALIASES,
     CLAUDE_CODE_OVERHEAD,
-    split_vendor,
+    is_release,
     tier_of,
 )
 from helios.providers.yaml_file import Node, read_file, read_text
@@ -55,7 +56,8 @@ def load_catalogue(override: Path | None, at: datetime) -> Catalogue:
 def price_of(name: str, at: datetime, vendor: str = "anthropic") -> Model | None:
     """A vendor's model as genai-prices knows it at a time; None when it knows no such model.
 
-    Another vendor's is put into the economy tier; whoever knows the prices of ours says better.
+    Another vendor's is put into the economy tier; whoever knows the prices of ours says better. Its
+    window is left open, as that of a name that is no release.
     """
     from genai_prices.data_snapshot import get_snapshot
 
@@ -70,10 +72,13 @@ def price_of(name: str, at: datetime, vendor: str = "anthropic") -> Model | None
     price = _listed_price(listed, long=False)
     if price is None:
         return None
+    known = vendor == "anthropic" and is_release(name)
+    model = Model(name, tier, price, context_tokens=found.context_window if known else None)
     starts = [start for kind in _KINDS for start in _tier_starts(listed, kind)]
     if not starts:
-        return Model(name, tier, price)
-    return Model(name, tier, price, min(starts), _listed_price(listed, long=True))
+        return model
+    long = _listed_price(listed, long=True)
+    return replace(model, long_prompt_tokens=min(starts), long_prompt=long)
 
 
 class PriceBook(Mapping[str, Model]):
@@ -164,7 +169,9 @@ def _read_sheet(root: Node, at: datetime) -> _Sheet:
 
 def _read_model(name: str, node: Node, at: datetime) -> Model | None:
     """The model as priced at a time; None before its first price."""
-    fields = node.fields(required=("tier", "prices"), optional=("max_output_tokens",))
+    fields = node.fields(
+        required=("tier", "prices"), optional=("max_output_tokens", "context_tokens")
+    )
     tier = _tier(fields["tier"], fields["tier"].string())
     dated = []
     for entry in fields["prices"].items():
@@ -176,7 +183,9 @@ def _read_model(name: str, node: Node, at: datetime) -> Model | None:
     _, price, (above, long_price) = max(begun, key=lambda entry: entry[0])
     model = Model(name, tier, price, above, long_price)
     if "max_output_tokens" in fields:
-        return replace(model, max_output_tokens=fields["max_output_tokens"].integer(1))
+        model = replace(model, max_output_tokens=fields["max_output_tokens"].integer(1))
+    if "context_tokens" in fields:
+        model = replace(model, context_tokens=fields["context_tokens"].integer(1))
     return model
 
 

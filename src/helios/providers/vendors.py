@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+from helios.domain.vendors import split_vendor
 from helios.errors import RequestRefused, UsageError
 from helios.ports.clock import Clock
 from helios.ports.models import ModelReply, ModelRequest, Provider
-from helios.providers.model_facts import split_vendor
 
 Opener = Callable[[], Provider]
 

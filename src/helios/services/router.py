@@ -8,17 +8,13 @@ from helios.domain.pricing import Catalogue
 from helios.domain.roles import Role
 from helios.domain.routing.choice import RouteChoice, RoutingInput, choose
 from helios.domain.routing.complexity import complexity
+from helios.domain.routing.expectation import mean_usage
 from helios.domain.routing.explanation import explain
 from helios.domain.routing.learning import learn
 from helios.domain.usage import Usage
 from helios.domain.workflow.spec import TaskSpec
 from helios.ports.runs import RunStore
 from helios.services.governor import Governor
-
-TOKENS_PER_BYTE = 0.3
-"""A mean for prose and code, to compare costs with; bounds never use it."""
-MEAN_OUTPUT_SHARE = 0.1
-"""An answer takes about this share of the role's output limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +83,4 @@ class Router:
 def expected_usage(role: Role, task: TaskSpec, size_bytes: int) -> Usage:
     """What one attempt is expected to read and write, in tokens: a mean, not a bound."""
     read = len(role.instructions.encode()) + len(task.prompt.encode()) + size_bytes
-    return Usage(
-        input_tokens=int(read * TOKENS_PER_BYTE),
-        output_tokens=int(role.max_output_tokens * MEAN_OUTPUT_SHARE),
-    )
+    return mean_usage(read, role.max_output_tokens)

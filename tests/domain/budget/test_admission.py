@@ -126,6 +126,21 @@ def test_it_is_told_to_wait_only_while_something_is_held_that_could_free_room(
         assert not refused.waits
 
 
+def test_a_smaller_call_may_fit_where_room_is_missing_that_it_takes_less_of() -> None:
+    tokens = Limit("토큰", Unit.TOKENS, 10, OpensOnUse(9.0), "w", "tokens")
+    messages = replace(tokens, key="m", unit=Unit.MESSAGES)
+
+    def helps(limit: Limit, spent: int, wanted: int = 5) -> bool:
+        request = Request("r", Tier.STANDARD, {Unit.TOKENS: wanted, Unit.MESSAGES: 1})
+        answer = asked(request, (Balance(limit, Window(0.0, 2_000.0), spent=spent),))
+        return not answer.granted and answer.smaller_may_fit((tokens, messages))
+
+    assert helps(tokens, 6)
+    assert not helps(messages, 10)
+    assert not helps(tokens, 5)
+    assert not helps(replace(tokens, cap=100, zoned=True), 97, wanted=1)
+
+
 @given(REQUESTS, BALANCES, st.data())
 def test_the_order_of_the_limits_does_not_matter(
     request: Request, books: Books, data: st.DataObject

@@ -11,9 +11,12 @@ from helios.domain.budget.units import Unit
 from helios.domain.gateway.bound import (
     CONTEXT_TOKENS,
     IMAGE_TOKENS,
+    LONGEST_OUTPUT,
+    asks_for_larger_window,
     least_output,
     lowered_max_tokens,
     raw_bound,
+    window_of,
 )
 from helios.domain.gateway.request import Asked, read_request
 from helios.domain.pricing import Model, Price, Tier
@@ -23,6 +26,7 @@ from tests.domain.gateway.bodies import TEXTS, body
 from tests.domain.prices import MODELS
 
 MODEL = Model("m", Tier.STRONG, Price(4, 20, 5, 0.2, 8), max_output_tokens=32_000)
+SMALL = replace(MODEL, context_tokens=200_000)
 ASKED = Asked("m", 1000, stream=False)
 
 
@@ -53,8 +57,45 @@ def test_a_count_by_the_provider_is_tighter_than_bytes() -> None:
 
 def test_nothing_goes_in_that_does_not_fit_the_window() -> None:
     assert raw_bound(ASKED, 20_000_000, MODEL)[Unit.TOKENS] == CONTEXT_TOKENS + 1000
-    small = raw_bound(ASKED, 20_000_000, MODEL, context_tokens=200_000)
+    small = raw_bound(ASKED, 20_000_000, SMALL, larger_window=False)
     assert small[Unit.TOKENS] == 201_000
+
+
+def test_every_reading_is_bounded_by_the_window_of_who_reads() -> None:
+    asked = replace(ASKED, remote_context=True, rounds=4, compaction=True, fallbacks=(("m", 0),))
+    both = raw_bound(asked, 500, SMALL, fallbacks=(MODEL,), larger_window=False)
+    written = 2 * (1000 + LONGEST_OUTPUT)
+    assert both[Unit.TOKENS] == 6 * 200_000 + 6 * CONTEXT_TOKENS + written
+    unsure = raw_bound(asked, 500, SMALL, fallbacks=(MODEL,))
+    assert unsure[Unit.TOKENS] == 12 * CONTEXT_TOKENS + written
+
+
+@pytest.mark.parametrize(
+    ("known", "own", "larger"),
+    [
+        (None, CONTEXT_TOKENS, CONTEXT_TOKENS),
+        (200_000, 200_000, CONTEXT_TOKENS),
+        (2_000_000, 2_000_000, 2_000_000),
+    ],
+)
+def test_a_window_is_the_largest_there_is_where_a_beta_may_extend_it(
+    known: int | None, own: int, larger: int
+) -> None:
+    model = replace(MODEL, context_tokens=known)
+    assert [window_of(model, larger=extended) for extended in (False, True)] == [own, larger]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "asks"),
+    [
+        (b"anthropic-beta", b"context-1m-2025-08-07", True),
+        (b"Anthropic-Beta", b"files-api-2025-04-14, Context-500k-2027-01-01", True),
+        (b"anthropic-beta", b"context-management-2025-06-27,files-api", False),
+        (b"x-note", b"context-1m-2025-08-07", False),
+    ],
+)
+def test_only_a_beta_extends_a_window(name: bytes, value: bytes, asks: bool) -> None:
+    assert asks_for_larger_window([(b"accept", b"*/*"), (name, value)]) is asks
 
 
 def test_a_picture_is_bounded_by_what_pictures_take_and_not_by_its_bytes() -> None:
@@ -88,9 +129,9 @@ def test_a_thread_fills_the_window_whatever_was_counted() -> None:
     assert raw_bound(held, 500, MODEL, 20)[Unit.TOKENS] == CONTEXT_TOKENS + 1000
 
 
-def test_a_summary_reads_the_window_and_writes_as_much_as_the_model_can() -> None:
+def test_a_summary_reads_the_window_and_writes_as_much_as_any_model_can() -> None:
     plain, summing = (raw_bound(replace(ASKED, compaction=c), 500, MODEL) for c in (False, True))
-    assert summing[Unit.TOKENS] == plain[Unit.TOKENS] + CONTEXT_TOKENS + 32_000
+    assert summing[Unit.TOKENS] == plain[Unit.TOKENS] + CONTEXT_TOKENS + LONGEST_OUTPUT
 
 
 def test_every_model_to_fall_back_on_may_be_paid_as_well() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from helios.domain.budget.limit import Balance, Limit
-from helios.domain.budget.units import Amounts, show
+from helios.domain.budget.units import Amounts, Unit, show
 from helios.domain.budget.zones import Thresholds, Zone, may_pass, stricter, zone_of
 from helios.domain.pricing import Tier
 
@@ -148,6 +148,11 @@ class Admission:
     entry: Entry | None = None
     deltas: tuple[Delta, ...] = field(default=())
     short: bool = False
+
+    def smaller_may_fit(self, limits: tuple[Limit, ...]) -> bool:
+        """Whether room is what is missing, in a unit that a smaller call takes less of."""
+        units = {limit.key: limit.unit for limit in limits}
+        return self.short and units.get(self.binding) is not Unit.MESSAGES
 
 
 def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admission:

@@ -6,14 +6,16 @@ Input tokens, for the first reading:
     input_bound(bytes - pictures) + IMAGE_TOKENS each   else
     the whole window                                    where the provider adds a thread
 
-Never more than the window, because the provider refuses a longer prompt. Each further reading, by a
-tool that the provider runs or by a summary of the context, takes a whole window at most. Output is
-`max_tokens` once, which bounds the whole answer (reference of the Messages API), and once more what
-the model can write at most where the context is summarised. Uses of tools cost `tool_fee_microusd`.
-Every model that the provider may fall back on counts as one more such call.
+Never more than the model's window, because the provider refuses a longer prompt. Each further
+reading, by a tool that the provider runs or by a summary of the context, takes a whole window at
+most. Output is `max_tokens` once, which bounds the whole answer (reference of the Messages API),
+and once more what any model can write where the context is summarised. Uses of tools cost
+`tool_fee_microusd`. Every model that the provider may fall back on counts as one more such call,
+in a window of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from helios.domain.budget.estimate import call_bound, counted_bound, input_bound
 from helios.domain.budget.units import Amounts, Unit
@@ -28,6 +30,10 @@ with high resolution), and a quarter more.
 """
 CONTEXT_TOKENS = 1_000_000
 """The largest window of any model: the bound where a model's own is not known."""
+# `context-1m-2025-08-07` and whatever follows it, but not `context-management-2025-06-27`.
+_LARGER_WINDOW = re.compile(rb"\bcontext-\d", re.IGNORECASE)
+LONGEST_OUTPUT = 128_000
+"""The most output tokens any model writes at once (provider's page "Models overview")."""
 LEAST_OUTPUT = 256
 SEARCH_FEE_MICROUSD = 10_000
 """The fee for one use of the only tool that has one: 10 dollars for a thousand searches (provider's
@@ -41,7 +47,7 @@ def raw_bound(
     model: Model,
     counted: int | None = None,
     *,
-    context_tokens: int = CONTEXT_TOKENS,
+    larger_window: bool = True,
     tool_fee_microusd: int = 0,
     fallbacks: Sequence[Model] = (),
 ) -> Amounts:
@@ -52,7 +58,8 @@ def raw_bound(
         body_len: its length in bytes.
         model: who answers.
         counted: input tokens as the provider counted them for this request, if it did.
-        context_tokens: the model's window.
+        larger_window: the request may ask for more than a model's own window (see
+            `asks_for_larger_window`), or nobody looked.
         tool_fee_microusd: the dearest fee for one use of a server tool.
         fallbacks: the models of `asked.fallbacks`, in their order.
 
@@ -66,11 +73,14 @@ def raw_bound(
             billed="no",
             next_step="Leave `fallbacks` out.",
         )
-    tokens = first_reading(asked, body_len, counted, context_tokens=context_tokens)
-    tokens += (asked.rounds + asked.compaction) * context_tokens
     longest = max([asked.max_tokens, *(own for _, own in asked.fallbacks)])
     calls = [(model, asked.max_tokens), *((other, longest) for other in fallbacks)]
-    bounds = [_call(asked, answering, tokens, output) for answering, output in calls]
+    bounds = []
+    for answering, output in calls:
+        window = window_of(answering, larger=larger_window)
+        tokens = first_reading(asked, body_len, counted, context_tokens=window)
+        tokens += (asked.rounds + asked.compaction) * window
+        bounds.append(_call(asked, answering, tokens, output))
     uses = LOOP_LIMIT if asked.server_tool_uses is None else asked.server_tool_uses
     return {
         Unit.MESSAGES: 1,
@@ -82,10 +92,25 @@ def raw_bound(
 
 def _call(asked: Asked, model: Model, tokens: int, output: int) -> Amounts:
     if asked.compaction:
-        output += max(output, model.max_output_tokens)
+        output += max(output, model.max_output_tokens, LONGEST_OUTPUT)
     return call_bound(
         model, input_tokens=tokens, max_output_tokens=output, hour_cache=asked.hour_cache
     )
+
+
+def asks_for_larger_window(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request asks for a beta that makes a model's window larger than it is listed."""
+    return any(
+        name.lower() == b"anthropic-beta" and _LARGER_WINDOW.search(value) is not None
+        for name, value in headers
+    )
+
+
+def window_of(model: Model, *, larger: bool) -> int:
+    """The most tokens a prompt may have, where it is known; `larger` if a beta may extend it."""
+    if model.context_tokens is None:
+        return CONTEXT_TOKENS
+    return max(model.context_tokens, CONTEXT_TOKENS) if larger else model.context_tokens
 
 
 def first_reading(

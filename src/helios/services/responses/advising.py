@@ -7,8 +7,8 @@ from helios.domain.gateway.rewrite import with_model, without_thinking
 from helios.domain.pricing import Catalogue, Model, Tier
 from helios.domain.routing.choice import RoutingInput, choose
 from helios.domain.routing.complexity import complexity
+from helios.domain.routing.expectation import mean_usage
 from helios.domain.routing.learning import Learned, learn
-from helios.domain.usage import Usage
 from helios.ports.clock import Clock
 from helios.ports.runs import RunStore
 from helios.services.governor import BudgetStatus, Governor
@@ -18,13 +18,12 @@ from helios.services.responses.sizing import Sizing
 LESSONS_LAST_S = 60.0
 TASK_TYPE = "coding"
 """What a client's work is taken for: it does not say."""
-TOKENS_PER_BYTE = 0.3
-MEAN_OUTPUT_SHARE = 0.1
-"""Means, to compare costs with; bounds never use them."""
 
 
 class Advisor:
-    """Chooses by the same rules as the router of projects, and never a dearer model than asked."""
+    """Chooses by the same rules as the router of projects, among what the upstream can serve, and
+    never a dearer model than asked.
+    """
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class Advisor:
         self._clock = clock
         self._learned = Learned()
         self._learned_at = -math.inf
-        self._catalogue = catalogue
+        self._catalogue = catalogue.unprefixed()
         self._governor = governor
         self._runs = runs
         self._simulated = simulated
@@ -65,6 +64,8 @@ class Advisor:
     async def _choice(
         self, call: Inbound, model: Model, status: BudgetStatus
     ) -> tuple[Model | None, str]:
+        if not self._catalogue.models:
+            return None, ""
         asked = call.asked
         learned = await self._lessons()
         hard = complexity(
@@ -77,10 +78,7 @@ class Advisor:
             used=status.used,
             zone=status.zone,
             strong_share_used=status.strong_share_used,
-            expected=Usage(
-                input_tokens=int(len(call.body) * TOKENS_PER_BYTE),
-                output_tokens=int(asked.max_tokens * MEAN_OUTPUT_SHARE),
-            ),
+            expected=mean_usage(len(call.body), asked.max_tokens),
         )
         choice = choose(wish, self._catalogue, learned)
         chosen = self._catalogue.model(choice.model)

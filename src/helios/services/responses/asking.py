@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from helios.domain.budget.estimate import call_actual
-from helios.domain.budget.ledger import Admission, Entry, EntryState, Request
+from helios.domain.budget.ledger import Entry, EntryState, Request
 from helios.domain.budget.limit import Limit
 from helios.domain.budget.units import Amounts, Unit
 from helios.domain.ids import RequestId, RunId, TaskId, request_id
@@ -148,7 +148,7 @@ class Responses:
         """A hold, and what may be sent under it: the whole call if it fits, else a smaller one."""
         size = self._estimates.whole(call.request)
         answer = await self._governor.reserve(self._wish(call, name, size), call.limits)
-        if _smaller_may_fit(answer, call.limits):
+        if answer.smaller_may_fit(call.limits):
             may_lower = await self._may_lower(call)
             smaller = await self._estimates.smaller(call.request, call.agent, may_lower=may_lower)
             for size in smaller:
@@ -246,12 +246,6 @@ class Responses:
         )
         await self._runs.save_call(record)
         await self._governor.settle(name, entry.fence, call_actual(model, reply.usage))
-
-
-def _smaller_may_fit(answer: Admission, limits: tuple[Limit, ...]) -> bool:
-    """Whether room is what is missing, in a unit that a smaller call takes less of."""
-    units = {limit.key: limit.unit for limit in limits}
-    return answer.short and units.get(answer.binding) is not Unit.MESSAGES
 
 
 def _is_cut(kept: CallRecord) -> bool:

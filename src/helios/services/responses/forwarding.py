@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from helios.domain.budget.ledger import Admission, Request
 from helios.domain.budget.limit import Limit
-from helios.domain.budget.units import Unit
 from helios.domain.gateway.key import Policy
 from helios.domain.gateway.refusal import Refusal, hard_stop, no_room
 from helios.domain.pricing import Model
@@ -89,7 +88,7 @@ class Forwarder:
     ) -> Passage | Admission:
         """The first form of the request that is granted, or the refusal of the last."""
         answer = await self._reserve(call, whole, limits)
-        if not answer.granted and _smaller_may_fit(answer, limits):
+        if not answer.granted and answer.smaller_may_fit(limits):
             async for smaller in self._sizing.smaller(call, whole, limits):
                 second = await self._reserve(call, smaller, limits)
                 if second.granted:
@@ -104,7 +103,7 @@ class Forwarder:
     async def _cheaper(
         self, call: Inbound, whole: Outgoing, refusal: Admission
     ) -> AsyncIterator[Outgoing]:
-        for model in reversed(self._parts.catalogue.ladder()):
+        for model in reversed(self._parts.catalogue.unprefixed().ladder()):
             if model.tier.rank < whole.model.tier.rank and call.key.allows(model.name):
                 yield await self._advisor.switched(call, model, refusal.reason, self._sizing)
 
@@ -135,12 +134,6 @@ class Forwarder:
         if answer.waits:
             return min(left_s, resets_in_s)
         return resets_in_s if resets_in_s <= left_s else None
-
-
-def _smaller_may_fit(answer: Admission, limits: tuple[Limit, ...]) -> bool:
-    """Whether room is what is missing, in a unit that a smaller call takes less of."""
-    units = {limit.key: limit.unit for limit in limits}
-    return answer.short and units.get(answer.binding) is not Unit.MESSAGES
 
 
 def _never_fits(answer: Admission, whole: Outgoing, limits: tuple[Limit, ...]) -> bool:

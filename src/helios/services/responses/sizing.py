@@ -12,12 +12,13 @@ from helios.domain.budget.output_bound import NEWEST, learned_bound
 from helios.domain.budget.units import Amounts, Unit
 from helios.domain.gateway.bound import (
     SEARCH_FEE_MICROUSD,
+    asks_for_larger_window,
     first_reading,
     least_output,
     lowered_max_tokens,
     raw_bound,
+    window_of,
 )
-from helios.domain.gateway.request import Asked
 from helios.domain.gateway.rewrite import with_max_tokens
 from helios.domain.pricing import Model
 from helios.errors import ModelError
@@ -43,9 +44,7 @@ class Sizing:
             RequestRefused: nothing bounds it.
         """
         counted = await self._counted(call, body) if call.asked.needs_count else None
-        return Outgoing(
-            model, body, call.asked.max_tokens, self._bound(call.asked, body, model, counted)
-        )
+        return Outgoing(model, body, call.asked.max_tokens, self._bound(call, body, model, counted))
 
     async def smaller(
         self, call: Inbound, whole: Outgoing, limits: tuple[Limit, ...]
@@ -54,7 +53,7 @@ class Sizing:
         asked, model, body = call.asked, whole.model, whole.body
         counted = await self._counted(call, body)
         if counted is not None:
-            sharper = self._bound(asked, body, model, counted)
+            sharper = self._bound(call, body, model, counted)
             if sharper[Unit.TOKENS] < whole.bound[Unit.TOKENS]:
                 yield replace(whole, bound=sharper)
         if not self._parts.lower_output or asked.unbounded:
@@ -62,24 +61,26 @@ class Sizing:
         output = lowered_max_tokens(
             _room(await self._parts.ledger.balances(limits), model),
             model,
-            first_reading(asked, len(body), counted),
+            first_reading(asked, len(body), counted, context_tokens=_window(call, model)),
             asked.max_tokens,
             hour_cache=asked.hour_cache,
             floor=await self._least_output(call, model),
         )
         if output is not None and output < asked.max_tokens:
             lowered = with_max_tokens(body, output)
-            bound = self._bound(replace(asked, max_tokens=output), body, model, counted)
+            less = replace(call, asked=replace(asked, max_tokens=output))
+            bound = self._bound(less, body, model, counted)
             note = (b"x-helios-max-tokens", b"%d" % output)
             yield Outgoing(model, lowered, output, bound, (*whole.notes, note))
 
-    def _bound(self, asked: Asked, body: bytes, model: Model, counted: int | None) -> Amounts:
-        fallbacks = [self._parts.catalogue.model(name) for name, _ in asked.fallbacks]
+    def _bound(self, call: Inbound, body: bytes, model: Model, counted: int | None) -> Amounts:
+        fallbacks = [self._parts.catalogue.model(name) for name, _ in call.asked.fallbacks]
         return raw_bound(
-            asked,
+            call.asked,
             len(body),
             model,
             counted,
+            larger_window=asks_for_larger_window(call.headers),
             tool_fee_microusd=SEARCH_FEE_MICROUSD,
             fallbacks=fallbacks,
         )
@@ -98,6 +99,10 @@ class Sizing:
         )
         learned = learned_bound(lengths, asked=call.asked.max_tokens)
         return max(least_output(call.asked), learned or LEAST_OUTPUT)
+
+
+def _window(call: Inbound, model: Model) -> int:
+    return window_of(model, larger=asks_for_larger_window(call.headers))
 
 
 def _room(balances: tuple[Balance, ...], model: Model) -> dict[Unit, int]:
