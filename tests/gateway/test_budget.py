@@ -161,6 +161,35 @@ def test_a_client_that_leaves_pays_for_its_answer(tmp_path: Path) -> None:
         assert rig.settled() == Books(4, 1)  # 10 * 0.10 + 5 * 0.50, rounded up
 
 
+def _leave(rig: Rig) -> None:
+    """Ask, and hang up before the answer comes."""
+    with (
+        pytest.raises(httpx2.ReadTimeout),
+        httpx2.Client(trust_env=False, timeout=0.4) as client,
+    ):
+        client.post(f"{rig.url}/v1/messages", content=_body(stream=False))
+
+
+def test_a_client_that_leaves_before_its_turn_pays_nothing(tmp_path: Path) -> None:
+    busy = entry("붐빔", "simulated: later", fault=["429"])  # nothing goes for 2 s after it
+    with gateway(tmp_path / "집", [busy, *HELLO]) as rig:
+        said = [{"role": "user", "content": "붐빔"}]
+        assert error_of(ask(rig.url, messages=said)) == (429, "rate_limit_error")
+        _leave(rig)
+        assert rig.settled() == rig.reported() == rig.billed() == Books(0, 0)
+        assert rig._rows("SELECT state FROM ledger_entries") == [("released",)] * 2
+        assert ask(rig.url).status_code == 200
+        rig.books_equal_meter(messages=1)
+
+
+def test_a_client_that_leaves_pays_nothing_for_what_never_arrived(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with gateway(tmp_path / "집", HELLO, simulator_url=f"http://127.0.0.1:{port}") as rig:
+        _leave(rig)  # between the tries to connect, which take half a second
+        assert rig.settled() == rig.reported() == Books(0, 0)
+
+
 def test_a_stream_that_is_left_is_closed_and_paid_as_far_as_it_came(tmp_path: Path) -> None:
     delta = (
         b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'

@@ -93,15 +93,22 @@ class GuardedUpstream:
             Overloaded: it was not sent; `retry_after_s` says when trying again is worth while.
             ModelError: as the upstream says.
         """
-        if self._waiting or room(self._concurrency, self._in_flight, self._clock.monotonic()) > 0:
+        if not self._entered():
             await self._place(request)
-        else:
-            self._in_flight += 1
-        try:
-            return await self._sent(request)
-        except BaseException:
-            self._leave()
-            raise
+        return await self._carried(request)
+
+    async def begin(self, request: UpstreamRequest) -> asyncio.Future[UpstreamReply]:
+        """Wait for a place, and begin to send.
+
+        Cancelled before it returns, nothing was sent and nothing will be. What it returns is the
+        sending, which goes on without its caller and ends as `send` does.
+
+        Raises:
+            Overloaded: there was no place; `retry_after_s` says when trying again is worth while.
+        """
+        if not self._entered():
+            await self._place(request)
+        return asyncio.ensure_future(self._carried(request))
 
     async def close(self) -> None:
         """Send away who waits, and close the upstream."""
@@ -110,6 +117,21 @@ class GuardedUpstream:
             if not place.done():
                 place.set_exception(self._full("Helios is stopping"))
         await self._upstream.close()
+
+    def _entered(self) -> bool:
+        """Take a place if one is free and nobody waits for it."""
+        if self._waiting or room(self._concurrency, self._in_flight, self._clock.monotonic()) > 0:
+            return False
+        self._in_flight += 1
+        return True
+
+    async def _carried(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send what has a place, which is given back with the reply or without one."""
+        try:
+            return await self._sent(request)
+        except BaseException:
+            self._leave()
+            raise
 
     async def _sent(self, request: UpstreamRequest) -> UpstreamReply:
         permit = ask(self._breaker, self._clock.monotonic())

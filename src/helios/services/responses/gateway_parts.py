@@ -6,9 +6,9 @@ from helios.domain.pricing import Catalogue
 from helios.ports.budget import BudgetBook
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
-from helios.ports.upstream import Upstream
 from helios.services.governor import Governor
 from helios.services.responses.hearing import Hearing
+from helios.services.upstreams import GuardedUpstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,6 @@ class GatewayParts:
     book: BudgetBook
     catalogue: Catalogue
     clock: Clock
-    upstream: Upstream
+    upstream: GuardedUpstream
     hearing: Hearing | None
     lower_output: bool = True

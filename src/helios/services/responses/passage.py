@@ -47,24 +47,18 @@ class Passage:
         self.outgoing = outgoing
 
     async def send(self) -> UpstreamReply:
-        """Send it; the head of the answer.
+        """Send it once there is a place for it; the head of the answer.
 
         Raises:
-            ModelError: there was no answer. The books are closed.
+            ModelError: there was no answer.
         """
         call = self.call
         request = UpstreamRequest("POST", call.target, call.headers, self.outgoing.body)
-        self._sending = asyncio.ensure_future(self._parts.upstream.send(request))
-        try:
-            # A client that goes now is billed all the same: somebody has to see what.
-            self._take(await asyncio.shield(self._sending))
-        except ModelError as error:
-            if error.billed == "no":
-                await self._release()
-            else:
-                await self._charge_estimate(error.code)
-            raise
-        return self._sending.result()
+        self._sending = await self._parts.upstream.begin(request)
+        # A client that goes now is billed all the same: somebody has to see what.
+        reply = await asyncio.shield(self._sending)
+        self._take(reply)
+        return reply
 
     def _take(self, reply: UpstreamReply) -> None:
         self._reply = reply
@@ -90,7 +84,8 @@ class Passage:
     async def finish(self) -> None:
         """Close the connection and the books; repeating it changes nothing.
 
-        Without an answer, or after one that does not tell what it took, the estimate is charged.
+        What cannot have arrived is charged nothing; without an answer otherwise, or after one that
+        does not tell what it took, the estimate is charged.
         """
         if self._reply:
             await self._reply.close()
@@ -158,7 +153,7 @@ class Passage:
     async def _settle(self) -> None:
         reply = self._reply
         if reply is None:
-            await self._charge_estimate("no answer")
+            await self._settle_unanswered()
         elif reply.status in NOT_BILLED:
             await self._release()
         elif reply.status != 200:
@@ -171,6 +166,13 @@ class Passage:
                 await self._charge_estimate("no usage")
             else:
                 await self._book(answer, answer.usage)
+
+    async def _settle_unanswered(self) -> None:
+        error = _failure(self._sending)
+        if self._sending is None or (error and error.billed == "no"):
+            await self._release()
+        else:
+            await self._charge_estimate(error.code if error else "no answer")
 
     async def _settle_stream(self, meter: Meter) -> None:
         told = meter.close()
@@ -249,3 +251,11 @@ class Passage:
         bound = self.outgoing.bound[Unit.MICROUSD]
         await self._parts.book.save_spend(self._spend(self.outgoing.model, Usage(), bound))
         log.warning("charged its estimate", request=self.call.request_id, because=why)
+
+
+def _failure(sending: asyncio.Future[UpstreamReply] | None) -> ModelError | None:
+    """What it failed with, as far as it has come to its end."""
+    if sending is None or not sending.done() or sending.cancelled():
+        return None
+    error = sending.exception()
+    return error if isinstance(error, ModelError) else None
