@@ -32,11 +32,32 @@ class Ceilings:
         self, plan: Plan, kept_for_people: float = 0.0, *, simulated: bool = False
     ) -> None:
         self.plan = plan
-        self.learned: Mapping[str, Learned] = {}
         self._simulated = simulated
         self._of_plan = plan_limits(plan)
         self._of_agents = human_reserve(plan, kept_for_people)
-        self.rules: tuple[LimitRule, ...] = ()
+        self._learned: Mapping[str, Learned] = {}
+        self._rules: tuple[LimitRule, ...] = ()
+        self._known: dict[tuple[str, bool], tuple[Limit, ...]] = {}
+
+    @property
+    def rules(self) -> tuple[LimitRule, ...]:
+        """What people set on accounts."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: tuple[LimitRule, ...]) -> None:
+        self._rules = rules
+        self._known.clear()
+
+    @property
+    def learned(self) -> Mapping[str, Learned]:
+        """What the provider's figures say of the plan's windows, by the key of the limit."""
+        return self._learned
+
+    @learned.setter
+    def learned(self, learned: Mapping[str, Learned]) -> None:
+        self._learned = learned
+        self._known.clear()
 
     @property
     def as_set(self) -> tuple[Limit, ...]:
@@ -50,6 +71,12 @@ class Ceilings:
 
     def of_account(self, account: str = ROOT, *, for_person: bool = False) -> tuple[Limit, ...]:
         """The plan's limits and those of an account and everybody above it."""
+        known = self._known.get((account, for_person))
+        if known is None:
+            known = self._known[account, for_person] = self._found(account, for_person=for_person)
+        return known
+
+    def _found(self, account: str, *, for_person: bool) -> tuple[Limit, ...]:
         agents = () if for_person else self._of_agents
         of_accounts = account_limits(account, self.rules)
         if self._simulated:

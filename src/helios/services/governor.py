@@ -187,7 +187,10 @@ class Governor:
 
     def _as_judged(self, request: Request, brake: Throttle | None) -> Request:
         floor = brake.floor if brake else Zone.NORMAL
-        return replace(request, estimate=self._with_points(request.estimate), floor=floor)
+        estimate = self._with_points(request.estimate)
+        if estimate is request.estimate and floor is request.floor:
+            return request
+        return replace(request, estimate=estimate, floor=floor)
 
     def _with_points(self, amounts: Amounts) -> Amounts:
         points = self.ceilings.plan.points_of(amounts.get(Unit.MICROUSD, 0))
