@@ -160,6 +160,39 @@ async def _look(url: str):
     return tuple(spent), kept
 
 
+def test_batches_of_before_stay_open_and_ended_ones_go_down_with_the_column(empty_url: str) -> None:
+    engine = engines.create(engines.parse(empty_url))
+    _migrate(engine, "0003")
+    old = _columns(engine)
+    with engine.begin() as connection:
+        for number in (1, 2):
+            connection.execute(
+                text(
+                    "INSERT INTO gateway_batches VALUES "
+                    f"('요청-{number}', '배치-{number}', '회사/가게', '가게', FALSE, {number}.5)"
+                )
+            )
+    assert asyncio.run(_batches(empty_url, close="요청-1")) == ["배치-2"]
+    _migrate(engine, "0003")
+    assert _columns(engine) == old
+    assert asyncio.run(_batches(empty_url)) == ["배치-2"]
+    engine.dispose()
+
+
+async def _batches(url: str, close: str = "") -> list[str]:
+    """The open ones, after one was closed; whose they are is what they count against."""
+    stores = open_stores(url, MovableClock())
+    before = await stores.keys.open_batches(simulated=False)
+    assert {(batch.owner, batch.account) for batch in before} == {("회사/가게", "회사/가게")}
+    await stores.keys.close_batch(close, 9.5)
+    kept = await stores.keys.open_batches(simulated=False)
+    names = [batch.upstream_id for batch in before]
+    owners = await stores.keys.batch_owners(names, simulated=False)
+    assert owners == dict.fromkeys(names, "회사/가게")
+    await stores.close()
+    return [batch.upstream_id for batch in kept]
+
+
 def test_a_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All or nothing, on SQLite too."""
     monkeypatch.setattr(migrations, "migrate", _migrate_and_break(migrations.migrate))

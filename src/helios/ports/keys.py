@@ -7,9 +7,10 @@ Promises every implementation keeps (the conformance suite numbers its tests aft
  3 a revoked key stays in the list and is never live again
  4 callers at the same moment lose nothing
  5 a batch that was noted is listed until it is closed, also after opening the store again
+ 6 whose a batch is can be told for ever, also when it is closed
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,11 +20,13 @@ from helios.domain.gateway.key import GatewayKey
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch whose results are not settled. `request_id` is its entry in the ledger; `upstream_id`
-    is the provider's name for it; times are UTC seconds.
+    is the provider's name for it; `owner` is the account of the key that made it, `account` whose
+    budget it counts against, the owner's or one below; times are UTC seconds.
     """
 
     request_id: str
     upstream_id: str
+    owner: str
     account: str
     project: str
     simulated: bool
@@ -66,6 +69,15 @@ class KeyBook(Protocol):
         """Those not closed yet, the oldest first."""
         ...
 
-    async def close_batch(self, request_id: str) -> None:
-        """Its results are settled."""
+    async def close_batch(self, request_id: str, at: float) -> None:
+        """Its results are settled, or it is gone; once more changes nothing."""
+        ...
+
+    async def batch_owners(
+        self, upstream_ids: Collection[str], *, simulated: bool
+    ) -> Mapping[str, str]:
+        """The owners of batches, closed ones included, under the provider's names for them.
+
+        Those that were never noted are left out.
+        """
         ...

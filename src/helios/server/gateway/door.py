@@ -11,6 +11,8 @@ from helios.domain.gateway.refusal import (
     too_large,
 )
 from helios.errors import HeliosError
+from helios.server.capacity import most_body_bytes
+from helios.server.gateway.allowance import Allowance, Share
 from helios.server.gateway.answers import refuse
 from helios.server.gateway.complaints import Complaints
 from helios.server.gateway.incoming import (
@@ -43,6 +45,7 @@ class Gateway:
         self._app = app
         self._desk = desk
         self._afterwards = Afterwards()
+        self._allowance = Allowance(most_body_bytes(), largest=MOST_BODY_BYTES)
         self._complaints = Complaints(desk.clock) if desk else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +70,8 @@ class Gateway:
     ) -> None:
         if desk.upstream.simulated:
             send = _simulated(send)
-        visit = Visit(desk, self._afterwards, incoming, send)
+        share = Share(self._allowance)
+        visit = Visit(desk, self._afterwards, incoming, send, share)
         try:
             await visit.serve(receive)
         except ClientGone:
@@ -84,6 +88,8 @@ class Gateway:
         except Exception as error:
             log.exception("failed", request=visit.id, error=type(error).__name__)
             await refuse(send, DEFECT, visit.id)
+        finally:
+            share.close()
 
     async def _refuse(
         self, send: Send, incoming: Incoming, refusal: Refusal, request_id: str, because: str

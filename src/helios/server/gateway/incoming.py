@@ -1,10 +1,12 @@
 """What comes in: a request's head and body, bounded in size and in time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope
 
 from helios.ports.upstream import Headers
+from helios.server.gateway.allowance import UNCOUNTED_BYTES, Share
 
 MOST_BODY_BYTES = 32 * 1024 * 1024
 """The provider's own limit for a Messages request."""
@@ -42,12 +44,15 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request's head. `headers` are as they came, names in lower case."""
+    """A request's head. `headers` are as they came, names in lower case; `first` has the first
+    value of each.
+    """
 
     method: str
     path: str
     target: str
     headers: Headers
+    first: Mapping[bytes, bytes]
 
     @classmethod
     def of(cls, scope: Scope) -> "Incoming":
@@ -56,13 +61,13 @@ class Incoming:
         query: bytes = scope["query_string"]
         target = path + b"?" + query if query else path
         headers = tuple((bytes(k).lower(), bytes(v)) for k, v in scope["headers"])
-        return cls(scope["method"], scope["path"], target.decode("latin-1"), headers)
+        first = dict(reversed(headers))
+        return cls(scope["method"], scope["path"], target.decode("latin-1"), headers, first)
 
     def header(self, name: bytes) -> str:
         """The first value of a header; "" without one."""
         # White space of HTTP alone: others are parts of characters in UTF-8.
-        found = next((v for k, v in self.headers if k == name), b"")
-        return found.strip(b" \t").decode("latin-1")
+        return self.first.get(name, b"").strip(b" \t").decode("latin-1")
 
     @property
     def credential(self) -> str:
@@ -80,16 +85,20 @@ class Incoming:
         )
 
 
-async def read_body(incoming: Incoming, receive: Receive) -> bytes:
-    """The whole body.
+async def read_body(incoming: Incoming, receive: Receive, share: Share) -> bytes:
+    """The whole body. No more of it is read than its share covers, which grows as it comes.
 
     Raises:
         BodyTooLarge: it has more than 32 MB, or says so.
         ClientGone: the client hung up before its end, or took too long.
+        NoRoomLeft: others' bodies left no room for it in time.
     """
     said = incoming.header(b"content-length")
-    if said.isdigit() and int(said) > MOST_BODY_BYTES:
+    expected = int(said) if said.isdigit() else 0
+    if expected > MOST_BODY_BYTES:
         raise BodyTooLarge
+    if expected > UNCOUNTED_BYTES:
+        await share.grow(expected)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -101,5 +110,8 @@ async def read_body(incoming: Incoming, receive: Receive) -> bytes:
         if size > MOST_BODY_BYTES:
             raise BodyTooLarge
         parts.append(part)
+        if size > share.covers:
+            await share.grow(min(2 * size, MOST_BODY_BYTES))
         if not message.get("more_body", False):
+            share.shrink(size)
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -11,6 +11,7 @@ from helios.domain.gateway.refusal import PING, Refusal, of_error
 from helios.errors import HeliosError, ModelError
 from helios.ports.clock import Clock
 from helios.ports.upstream import Headers, UpstreamReply
+from helios.server.gateway.allowance import Share
 from helios.server.gateway.answers import EVENTS, answer, refuse, start
 from helios.services.responses import Forwarder, Inbound, Passage
 
@@ -26,11 +27,12 @@ class Afterwards:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def do(self, work: Coroutine[Any, Any, None]) -> None:
+    def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it in the background."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     async def wait(self, timeout_s: float) -> None:
         """Let it come to its end, or end it: what is left open is charged its estimate."""
@@ -50,13 +52,20 @@ class Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, forwarder: Forwarder, clock: Clock, afterwards: Afterwards, call: Inbound, send: Send
+        self,
+        forwarder: Forwarder,
+        clock: Clock,
+        afterwards: Afterwards,
+        call: Inbound,
+        send: Send,
+        share: Share,
     ) -> None:
         self._forwarder = forwarder
         self._clock = clock
         self._afterwards = afterwards
         self._call = call
         self._send = send
+        self._share = share
         self._started = False
         self._began_at = self._spoke_at = clock.monotonic()
 
@@ -80,7 +89,7 @@ class Exchange:
             await self._refuse(of_error(error, self._clock.now()))
         finally:
             # Not here: who has the answer may hang up now.
-            self._afterwards.do(settling())
+            self._share.keep_until(self._afterwards.do(settling()))
 
     async def _pass(self, passage: Passage) -> None:
         reply = await passage.send()

@@ -12,6 +12,7 @@ from starlette.types import Receive, Send
 from helios.bootstrap.gateway import GatewayDesk
 from helios.domain.gateway.key import GatewayKey, Reason, Refused, problem_with_model
 from helios.domain.gateway.refusal import (
+    SOON_S,
     Refusal,
     bad_request,
     no_such_path,
@@ -21,6 +22,7 @@ from helios.domain.gateway.refusal import (
 from helios.domain.gateway.request import Asked, read_request
 from helios.errors import HeliosError
 from helios.ports.upstream import UpstreamRequest
+from helios.server.gateway.allowance import NoRoomLeft, Share
 from helios.server.gateway.answers import answer, start
 from helios.server.gateway.attribution import Attribution, attribute
 from helios.server.gateway.incoming import Incoming, read_body
@@ -31,11 +33,16 @@ from helios.services.responses.batches import Answered
 
 MODELS = "/v1/models"
 HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]+")
+BATCH = re.compile(rf"{BATCHES}/([^/]+)(?:/cancel|/results)?")
 RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?://[^/"]+')
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 FREE_TIMEOUT_S = 60.0
 WATCH_AFTER_S = 0.1
+CROWDED = "too many large requests are under way; try again, or send smaller ones"
+NO_SUCH_BATCH = Refusal(
+    404, "not_found_error", "this key's account, and those below it, have no such batch"
+)
 
 
 class RefusedError(Exception):
@@ -51,12 +58,18 @@ class Visit:
     """A request on its way to whoever answers it."""
 
     def __init__(
-        self, desk: GatewayDesk, afterwards: Afterwards, incoming: Incoming, send: Send
+        self,
+        desk: GatewayDesk,
+        afterwards: Afterwards,
+        incoming: Incoming,
+        send: Send,
+        share: Share,
     ) -> None:
         self._desk = desk
         self._afterwards = afterwards
         self._incoming = incoming
         self._send = send
+        self._share = share
         self.id = f"gw_{secrets.token_hex(12)}"
 
     async def serve(self, receive: Receive) -> None:
@@ -106,7 +119,9 @@ class Visit:
             hold_s=desk.hold_s if whose.hold_s is None else whose.hold_s,
             policy=whose.policy,
         )
-        exchange = Exchange(desk.forwarder, desk.clock, self._afterwards, call, self._send)
+        exchange = Exchange(
+            desk.forwarder, desk.clock, self._afterwards, call, self._send, self._share
+        )
         await unless_gone(exchange.run(), receive)
 
     async def _new_batch(self, receive: Receive) -> None:
@@ -130,7 +145,12 @@ class Visit:
 
     async def _batch(self, method: str, path: str) -> None:
         """A batch that is there; what it took is booked before its results can be deleted."""
-        await self._admitted(None)
+        key = await self._admitted(None)
+        if method == "GET" and path == BATCHES:
+            target, headers = self._incoming.target, self._incoming.passed_on
+            await self._tell_of_batch(await self._desk.batches.listed(key.account, target, headers))
+            return
+        await self._check_sees(key, path)
         upstream_id = path.removeprefix(BATCHES).strip("/").partition("/")[0]
         if upstream_id and method == "DELETE":
             await self._desk.batches.settle_ended(upstream_id)
@@ -144,6 +164,12 @@ class Visit:
         if upstream_id:
             with suppress(HeliosError):  # answered already; what looks after batches tries again
                 await self._desk.batches.settle_ended(upstream_id)
+
+    async def _check_sees(self, key: GatewayKey, path: str) -> None:
+        """A key sees its own batches, and no path that could be read as another's."""
+        found = BATCH.fullmatch(path)
+        if not await self._desk.batches.sees(key.account, found[1] if found else ""):
+            raise RefusedError(NO_SUCH_BATCH)
 
     async def _tell_of_batch(self, told: Answered) -> None:
         """Clients fetch results where the batch says: that has to be here."""
@@ -177,7 +203,10 @@ class Visit:
         known = await self._desk.access.identify(self._incoming.credential)
         if isinstance(known, Refused):
             raise _of_access(known)
-        return await read_body(self._incoming, receive)
+        try:
+            return await read_body(self._incoming, receive, self._share)
+        except NoRoomLeft:
+            raise RefusedError(too_soon(CROWDED, SOON_S), "no room for its body") from None
 
     async def _admitted(self, model: str | None) -> GatewayKey:
         admitted = await self._desk.access.admit(self._incoming.credential, model)

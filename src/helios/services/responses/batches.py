@@ -5,12 +5,13 @@ The provider answers within a day and bills half the price of each request that 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
+from helios.domain.budget.account import ROOT, lineage
 from helios.domain.budget.ledger import Admission, Request
 from helios.domain.budget.spend import Spend
 from helios.domain.budget.units import Amounts, Unit
@@ -24,6 +25,7 @@ from helios.domain.usage import Usage
 from helios.errors import ModelError, RequestRefused
 from helios.ports.keys import KeyBook, OpenBatch
 from helios.ports.upstream import Headers, UpstreamRequest
+from helios.services.responses.batch_pages import read_page
 from helios.services.responses.gateway_parts import GatewayParts
 
 PATH = "/v1/messages/batches"
@@ -32,6 +34,8 @@ LEASE_S = 26 * 3600.0
 MOST_REQUESTS = 100_000
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
+MOST_PAGES = 20
+"""Of the provider's list, read for one of a key's; each has 1,000 batches but the first."""
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
 log = structlog.get_logger("helios.gateway")
 
@@ -60,7 +64,7 @@ class Answered:
 
 
 class Batches:
-    """Sends batches under a reservation, and settles them."""
+    """Sends batches under a reservation, tells whose they are, and settles them."""
 
     def __init__(self, parts: GatewayParts, keys: KeyBook) -> None:
         self._parts = parts
@@ -99,6 +103,7 @@ class Batches:
             OpenBatch(
                 request_id=call.request_id,
                 upstream_id=str(_field(reply.body, "id")),
+                owner=call.key.account,
                 account=call.account,
                 project=call.project,
                 simulated=self._parts.upstream.simulated,
@@ -106,6 +111,40 @@ class Batches:
             )
         )
         return reply
+
+    async def sees(self, account: str, upstream_id: str) -> bool:
+        """Whether a key of that account sees a batch: its account's, or one of an account below.
+
+        Keys of the root see all, also what was not made here; nobody else sees one without a name.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        if account == ROOT or not upstream_id:
+            return account == ROOT
+        return upstream_id in await self._own(account, (upstream_id,))
+
+    async def listed(self, account: str, target: str, headers: Headers) -> Answered:
+        """A page of the provider's list, without what a key of that account does not see.
+
+        Raises:
+            ModelError: there was no answer, or it is no such page.
+            StoreError: the store cannot be asked.
+        """
+        first = answer = await self.ask("GET", target, headers)
+        if account == ROOT or first.status != 200:
+            return first
+        page = await asyncio.to_thread(read_page, target, first.body)
+        most, own = len(page.ids), await self._own(account, page.ids)
+        for _ in range(MOST_PAGES - 1):
+            if own or not page.next_target:
+                break
+            answer = await self.ask("GET", page.next_target, headers)
+            if answer.status != 200:
+                return answer
+            page = await asyncio.to_thread(read_page, page.next_target, answer.body)
+            own = await self._own(account, page.ids)
+        return replace(answer, body=page.shown(own, most))
 
     async def settle_ended(self, upstream_id: str = "") -> int:
         """Settle the batches that have ended, or one of them; how many there were."""
@@ -135,6 +174,12 @@ class Batches:
         finally:
             await reply.close()
         return Answered(reply.status, reply.headers, b"".join(parts))
+
+    async def _own(self, account: str, upstream_ids: Collection[str]) -> set[str]:
+        """Those of an account, or of one below."""
+        simulated = self._parts.upstream.simulated
+        owners = await self._keys.batch_owners(upstream_ids, simulated=simulated)
+        return {name for name, owner in owners.items() if account in lineage(owner)}
 
     def _refused(self, answer: Admission) -> Refusal:
         return no_room(answer, self._parts.clock.now())
@@ -173,7 +218,7 @@ class Batches:
         where = f"{PATH}/{batch.upstream_id}"
         status = await self.ask("GET", where, HEADERS)
         if status.status == 404:
-            await self._keys.close_batch(batch.request_id)
+            await self._keys.close_batch(batch.request_id, self._parts.clock.now())
             log.warning("batch is gone; it is charged its estimate", batch=batch.upstream_id)
             return False
         if status.status != 200 or _field(status.body, "processing_status") != "ended":
@@ -184,7 +229,7 @@ class Batches:
             half = -(-self._parts.catalogue.model(name).cost_microusd(usage) // 2)
             by_model[name] = (messages + 1, total + usage, cost + half)
         await self._book(batch, by_model)
-        await self._keys.close_batch(batch.request_id)
+        await self._keys.close_batch(batch.request_id, self._parts.clock.now())
         return True
 
     async def _results(self, target: str) -> AsyncIterator[tuple[str, Usage]]:

@@ -1,10 +1,10 @@
-"""The gateway's keys and open batches, on SQL."""
+"""The gateway's keys and batches, on SQL."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, insert, or_, select, update
 
 from helios.domain.gateway.key import GatewayKey, Policy
 from helios.errors import ConflictError
@@ -67,16 +67,29 @@ class SqlKeyBook:
     async def open_batches(self, *, simulated: bool) -> tuple[OpenBatch, ...]:
         """Those not closed yet, the oldest first."""
         oldest_first = (
-            select(gateway_batches)
-            .where(_batch.simulated == simulated)
+            select(*(_batch[field.name] for field in fields(OpenBatch)))
+            .where(_batch.simulated == simulated, _batch.ended_at.is_(None))
             .order_by(_batch.created_at, _batch.request_id)
         )
         return tuple(OpenBatch(**row) for row in await self._rows(oldest_first))
 
-    async def close_batch(self, request_id: str) -> None:
-        """Its results are settled."""
-        this = delete(gateway_batches).where(_batch.request_id == request_id)
+    async def close_batch(self, request_id: str, at: float) -> None:
+        """Its results are settled, or it is gone; once more changes nothing."""
+        its = and_(_batch.request_id == request_id, _batch.ended_at.is_(None))
+        this = update(gateway_batches).where(its).values(ended_at=at)
         await self._database.write(lambda connection: connection.execute(this).rowcount)
+
+    async def batch_owners(
+        self, upstream_ids: Collection[str], *, simulated: bool
+    ) -> Mapping[str, str]:
+        """The owners of batches, closed ones included, under the provider's names for them.
+
+        Those that were never noted are left out.
+        """
+        these = select(_batch.upstream_id, _batch.owner).where(
+            _batch.upstream_id.in_(upstream_ids), _batch.simulated == simulated
+        )
+        return {row["upstream_id"]: row["owner"] for row in await self._rows(these)}
 
     async def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
         def read(connection: Connection) -> list[dict[str, Any]]:

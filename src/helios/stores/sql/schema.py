@@ -46,6 +46,7 @@ OPEN = text("state IN ('held', 'sent')")
 """Written out, because a partial index serves only a query that repeats its condition."""
 
 NOT_REVOKED = text("revoked_at IS NULL")
+NOT_ENDED = text("ended_at IS NULL")
 
 ledger_clock = Table(
     "ledger_clock",
@@ -310,4 +311,13 @@ gateway_batches = Table(
     Column("project", Name, nullable=False),
     Column("simulated", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("owner", Name, nullable=False, server_default=""),
+    Column("ended_at", Double),
+    Index(None, "upstream_id"),
+    Index(
+        "ix_gateway_batches_open",
+        "created_at",
+        sqlite_where=NOT_ENDED,
+        postgresql_where=NOT_ENDED,
+    ),
 )

@@ -27,7 +27,9 @@ FULL = GatewayKey(
     NOON + 0.7,
     NOON + 0.9,
 )
-BATCH = OpenBatch("요청-1", "msgbatch_01", "회사/모바일", "가게", simulated=False, created_at=NOON)
+BATCH = OpenBatch(
+    "요청-1", "msgbatch_01", "회사", "회사/모바일", "가게", simulated=False, created_at=NOON
+)
 
 
 class KeyBookConformance(Suite):
@@ -158,7 +160,25 @@ class KeyBookConformance(Suite):
             assert await book.open_batches(simulated=False) == (oldest, BATCH, odd)
             assert await book.open_batches(simulated=True) == (played,)
             for _ in range(2):
-                await book.close_batch("요청-1")
+                await book.close_batch("요청-1", NOON + 9)
+            await book.note_batch(BATCH)
         async with self._open() as book:
             assert await book.open_batches(simulated=False) == (oldest, odd)
             assert await book.open_batches(simulated=True) == (played,)
+
+    async def check_6_whose_a_batch_is_can_be_told_for_ever(self) -> None:
+        """Open or closed, of those that were noted, real and simulated apart."""
+        other = replace(BATCH, request_id="요청-2", upstream_id="배치-2", owner="")
+        played = replace(BATCH, request_id="요청-3", owner="놀이", simulated=True)
+        names = ("msgbatch_01", "배치-2", "msgbatch_0", "MSGBATCH_01", "")
+        async with self._open() as book:
+            assert await book.batch_owners(names, simulated=False) == {}
+            for batch in (BATCH, other, played):
+                await book.note_batch(batch)
+            await book.close_batch("요청-1", NOON + 9)
+        async with self._open() as book:
+            both = {"msgbatch_01": "회사", "배치-2": ""}
+            assert await book.batch_owners(names, simulated=False) == both
+            assert await book.batch_owners(names, simulated=True) == {"msgbatch_01": "놀이"}
+            assert await book.batch_owners(names[1:], simulated=False) == {"배치-2": ""}
+            assert await book.batch_owners((), simulated=False) == {}
