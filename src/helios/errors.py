@@ -40,6 +40,14 @@ class HeliosError(Exception):
         self.message = message
         self.next_step = next_step
 
+    @property
+    def in_full(self) -> str:
+        """What happened and what helps, as sentences in one line."""
+        if not self.next_step:
+            return self.message
+        stop = "" if self.message.endswith((".", "?", "!")) else "."
+        return f"{self.message}{stop} {self.next_step}"
+
 
 class UsageError(HeliosError):
     """The command line, a setting or an argument is wrong."""

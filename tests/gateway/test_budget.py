@@ -192,6 +192,8 @@ def test_a_client_that_leaves_pays_nothing_for_what_never_arrived(tmp_path: Path
 
 def test_a_stream_that_is_left_is_closed_and_paid_as_far_as_it_came(tmp_path: Path) -> None:
     delta = (
+        b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+        b'"content_block":{"type":"text","text":""}}\n\n'
         b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
         b'{"type":"text_delta","text":"simulated: some words"}}\n\n'
     )

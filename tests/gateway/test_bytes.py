@@ -137,16 +137,21 @@ def test_every_event_is_passed_on_before_the_next_one_comes(tmp_path: Path) -> N
         ("HEAD", "/", 200),
         ("HEAD", "/api/hello", 200),
         ("GET", "/v1/files", 404),
-        ("GET", "/v1/messages", 404),
+        ("GET", "/v1/messages", 405),
+        ("PUT", "/v1/messages/batches", 405),
         ("POST", "/v1/complete", 404),
+        ("POST", "/v1/v1/messages", 404),
     ],
 )
 def test_other_paths(tmp_path: Path, method: str, path: str, status: int) -> None:
     with gateway(tmp_path / "집", [entry("hello", "simulated: hello")]) as rig:
         answer = httpx2.request(method, rig.url + path, trust_env=False)
         assert answer.status_code == status
-        if status == 404:
+        if status != 200:
             told = answer.json()
+            kinds = {404: "not_found_error", 405: "invalid_request_error"}
             assert told["type"] == "error"
-            assert told["error"]["type"] == "not_found_error"
+            assert told["error"]["type"] == kinds[status]
             assert told["request_id"] == answer.headers["request-id"]
+            assert ("base URL" in told["error"]["message"]) == path.startswith("/v1/v1/")
+            assert ("allow" in answer.headers) == (status == 405)

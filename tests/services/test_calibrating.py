@@ -16,6 +16,7 @@ from helios.services.plans import load_plan
 from tests.services.rooms import Rooms, in_rooms
 
 WINDOW_S = 5 * 3600.0
+RESETS_AT = 1_800_000_000.0 + WINDOW_S
 
 
 def governor(rooms: Rooms, *, plan_only: bool = True) -> Governor:
@@ -26,7 +27,7 @@ def governor(rooms: Rooms, *, plan_only: bool = True) -> Governor:
 
 async def tell(rooms: Rooms, used: float, *, overage: bool = False) -> None:
     at = rooms.clock.now()
-    resets_at = 1_800_000_000.0 + WINDOW_S
+    resets_at = RESETS_AT
     signal = Signal("five_hour", used, at, "headers", resets_at, overage=overage)
     await rooms.stores.budget.save_signal(signal)
 
@@ -64,6 +65,56 @@ def test_what_others_use_of_the_window_is_not_promised_to_agents(tmp_path: Path)
         refused = await governed.reserve(wish, governed.ceilings.of_account())
         assert not refused.granted
         assert "five-hour window" in refused.reason
+
+    in_rooms(tmp_path, work)
+
+
+def test_who_is_at_42_percent_through_others_goes_on_with_the_rest(tmp_path: Path) -> None:
+    async def work(rooms: Rooms) -> None:
+        governed = governor(rooms)
+        rooms.clock.move(90.0)
+        await spend(rooms, governed, 3)
+        await tell(rooms, 0.42)
+        await governed.refresh(now=True)
+        assert (await governed.status()).gauges[0].cap == 3 + 58
+        await spend(rooms, governed, 20)
+        await tell(rooms, 1.0)
+        await governed.refresh(now=True)
+        wish = Request("more", Tier.STANDARD, {Unit.MESSAGES: 1}, priority=10)
+        refused = await governed.reserve(wish, governed.ceilings.of_account())
+        assert not refused.granted
+        assert "the provider shows 100%: the window is closed until it resets" in refused.reason
+        # Helios's own window began later than the provider's.
+        assert refused.resets_at == RESETS_AT
+
+    in_rooms(tmp_path, work)
+
+
+def test_a_person_at_work_beside_a_few_calls_makes_no_small_window(tmp_path: Path) -> None:
+    async def work(rooms: Rooms) -> None:
+        governed = governor(rooms)
+        for sixth in range(1, 13):
+            await spend(rooms, governed, 1)
+            await tell(rooms, sixth * 0.06)
+        await governed.refresh(now=True)
+        assert (await governed.status()).gauges[0].cap == 12 + 28
+
+    in_rooms(tmp_path, work)
+
+
+def test_what_helios_spent_before_the_provider_s_window_opened_is_not_held_against_it(
+    tmp_path: Path,
+) -> None:
+    async def work(rooms: Rooms) -> None:
+        governed = governor(rooms)
+        await spend(rooms, governed, 30)
+        # The provider's window opens now, in the midst of Helios's own.
+        rooms.clock.move(60.0)
+        at = rooms.clock.now()
+        resets_at = at - 60.0 + WINDOW_S
+        await rooms.stores.budget.save_signal(Signal("five_hour", 0.5, at, "headers", resets_at))
+        await governed.refresh(now=True)
+        assert (await governed.status()).gauges[0].cap == 30 + 50
 
     in_rooms(tmp_path, work)
 

@@ -8,6 +8,7 @@ from helios.bootstrap.house import Desk, House
 from helios.domain.budget.signal import Signal
 from helios.domain.gateway.concurrency import MOST, Concurrency
 from helios.ports.clock import Clock
+from helios.ports.ledger import Ledger
 from helios.ports.upstream import Headers, Upstream
 from helios.providers.anthropic_api import API_URL, signals_in
 from helios.providers.endpoint import Endpoint
@@ -31,6 +32,7 @@ class GatewayDesk:
     batches: Batches
     access: Access
     upstream: GuardedUpstream
+    ledger: Ledger
     clock: Clock
     hold_s: float
 
@@ -70,6 +72,7 @@ async def open_gateway(house: House, desk: Desk) -> AsyncIterator[GatewayDesk | 
                 batches=Batches(parts, house.stores.keys),
                 access=access,
                 upstream=upstream,
+                ledger=house.stores.ledger,
                 clock=house.clock,
                 hold_s=house.settings.gateway_hold,
             )

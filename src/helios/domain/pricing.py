@@ -125,8 +125,8 @@ class Catalogue:
         if found is None:
             raise UnknownPrice(
                 f"no price is known for model {name!r}",
-                next_step=f"Known models: {', '.join(sorted(self.models))}; another gets its price "
-                "in the file that the setting `prices` names.",
+                next_step=f"Known are {', '.join(sorted(self.models))} and those that genai-prices "
+                "lists; another gets its price in the file that the setting `prices` names.",
             )
         return found
 

@@ -13,7 +13,8 @@ class UpstreamRequest:
     """A request without credentials and without headers that concern one connection only.
 
     `target` is path and query as the client wrote them. `timeout_s` is how long the upstream may
-    be silent, in seconds.
+    be silent, in seconds. `lane` is what a rate limit of the upstream's holds together: the model,
+    or for what costs nothing its path.
     """
 
     method: str
@@ -21,6 +22,7 @@ class UpstreamRequest:
     headers: Headers
     body: bytes = b""
     timeout_s: float = 600.0
+    lane: str = ""
 
 
 class UpstreamReply(Protocol):

@@ -37,7 +37,7 @@ def probe_sandbox() -> tuple[bool, str]:
     try:
         open_sandbox("strict")
     except SandboxUnavailable as error:
-        return False, f"{error.message} {error.next_step}"
+        return False, error.in_full
     return True, "bubblewrap works: commands are kept from the network and from other files."
 
 

@@ -26,6 +26,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         task.cancel()
         gone.cancel()
+        await asyncio.wait({task, gone})  # who is stopped may have something to give back
 
 
 async def _gone(request: Request) -> None:

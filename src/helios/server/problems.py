@@ -84,6 +84,12 @@ def body_too_large() -> Problem:
     return make_problem(422, "body-too-large", detail, "Send less.", errors=[field])
 
 
+def stopping() -> Response:
+    """The server ends before it has answered."""
+    told = make_problem(503, "stopping", "Helios is stopping", "Ask again in a moment.")
+    return problem_response(told, {"Retry-After": str(RETRY_S)})
+
+
 def answer_with_problems(app: FastAPI, clock: Clock) -> None:
     """Answer every error of an app with a problem document."""
 

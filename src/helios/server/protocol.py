@@ -1,11 +1,13 @@
 """HTTP/1.1 with bounds on what a stranger may cost: in time, in memory, in connections.
 
 uvicorn's own protocol waits for ever for a request that never ends, for an answer that nobody
-reads, and keeps every header and every pipelined request that comes.
+reads, and keeps every header and every pipelined request that comes. It also loses the body of a
+request that offers another protocol, as Java's client does with each of its requests.
 """
 
 import asyncio
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from helios.domain.gateway.refusal import Refusal, bad_request
@@ -31,7 +33,7 @@ TOO_LARGE = Refusal(
 FULL = Refusal(503, "api_error", "too many connections are open; close some")
 NO_PATH = bad_request("the request's target must be a path: this is no proxy")
 NO_VERSION = bad_request("only versions 1.1 and 1.0 of HTTP are spoken here")
-NO_UPGRADE = bad_request("no other protocol is offered here: leave out the header Upgrade")
+NO_TUNNEL = bad_request("there are no tunnels here: this is no proxy")
 _PHRASES = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -71,9 +73,35 @@ class PatientProtocol(HttpToolsProtocol):
         if self._in_head and self._deadline is None:
             self._expect(HEAD_S, HEAD_TOO_SLOW)
         self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._head_bytes > MOST_HEAD_BYTES:
             self._end(TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse it; an offer of another protocol is ignored (RFC 9110, 7.8).
+
+        The parser stops after a head with one. Another gets that head, as the first has read it
+        and without the offer, and then what follows, which the first has not seen.
+        """
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    data = b""
+                except httptools.HttpParserUpgrade as stopped:
+                    data = self._head_without_offer() + data[stopped.args[0] :]
+                    self.parser = httptools.HttpRequestParser(self)
+                    # As uvicorn's: what follows a last request must not keep it from its answer.
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -103,17 +131,19 @@ class PatientProtocol(HttpToolsProtocol):
             self._stop(NO_PATH)
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             self._stop(NO_VERSION)
-        if self.parser.should_upgrade() and self.parser.get_method() not in (b"GET", b"HEAD"):
-            self._stop(NO_UPGRADE)  # its body would be lost
+        if self.parser.get_method() == b"CONNECT":
+            self._stop(NO_TUNNEL)
+        if self.parser.should_upgrade():  # the head comes again without that
+            return
         super().on_headers_complete()
         if len(self.pipeline) > MOST_PIPELINED:
             self._stop(FULL)
-        if self.parser.should_upgrade():  # nothing more can be parsed on this connection
-            self.cycle.keep_alive = False
         self._expect(BODY_S, BODY_TOO_SLOW)
 
     def on_message_complete(self) -> None:
         """A body is there; what follows is a head."""
+        if self.parser.should_upgrade():
+            return
         self._forget_deadline()
         super().on_message_complete()
         self._in_head = True

@@ -7,7 +7,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import structlog
@@ -31,6 +31,12 @@ KEEP_ALIVE_S = 30
 """Longer than clients keep an idle connection: they must not ask just as it is closed."""
 GOODBYE_S = 5
 """How long open requests may still take when the server ends."""
+LAST_WORDS_S = 0.5
+"""How long those that were ended then may take to tell their clients."""
+BILLS_S = 1.5
+"""How long it is waited for what was used meanwhile. All together stays below 10 s, after which
+Docker kills."""
+LOOK_EVERY_S = 0.02
 
 log = structlog.get_logger("helios.api")
 
@@ -43,7 +49,7 @@ async def serve(
     no_auth: bool,
     ready: Callable[[str, bool], None],
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C, then end in order; a second one takes the time out of it.
 
     Args:
         house: what is served.
@@ -70,19 +76,22 @@ async def serve(
             _check_upstream(house, desk, taken)
             door = Gateway(create_app(desk, gateway), gateway)
             app = KnownHosts(door, hosts=LOOPBACK | {_in_url(host)}) if local else door
-            ready(f"http://{_in_url(host)}:{taken}", desk.simulated)
-            sweeping = asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))
-            settling = asyncio.create_task(settle_batches(gateway)) if gateway else None
-            # What is there now stays: looking through it again and again stops every request.
-            gc.collect()
-            gc.freeze()
-            try:
-                await _Server(config(app)).serve(sockets=[listener])
-            finally:
-                sweeping.cancel()
-                if settling:
-                    settling.cancel()
-                await door.close(GOODBYE_S)
+            server = _Server(config(app), door)
+            with ended_by_signals(server):
+                ready(f"http://{_in_url(host)}:{taken}", desk.simulated)
+                beside = [asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))]
+                if gateway:
+                    beside.append(asyncio.create_task(settle_batches(gateway)))
+                # What is there now stays: looking through it again and again stops every request.
+                gc.collect()
+                gc.freeze()
+                try:
+                    await server.serve(sockets=[listener])
+                finally:
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.wait(beside, timeout=LAST_WORDS_S)
+                    await door.close(LAST_WORDS_S)
 
 
 def config(app: ASGIApp) -> uvicorn.Config:
@@ -148,19 +157,64 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that ends on a signal without passing it on: the house is closed behind it."""
+    """uvicorn that ends in order; on a signal, without passing it on: the house is closed behind
+    it.
+    """
+
+    def __init__(self, config: uvicorn.Config, door: Gateway) -> None:
+        super().__init__(config)
+        self._door = door
+
+    def end(self) -> None:
+        """End; told again, without patience."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
+        yield  # they are `ended_by_signals`'s, which hears them longer
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        self._door.stop()
+        await self._until(self._is_quiet, GOODBYE_S)
+        self._door.cut()
+        await self._within(self._is_quiet, LAST_WORDS_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._until(lambda: not self._door.owes, BILLS_S)
+
+    def _is_quiet(self) -> bool:
+        return not (self.server_state.connections or self.server_state.tasks)
+
+    async def _until(self, ended: Callable[[], bool], seconds: float) -> None:
+        """Wait for something, unless somebody is in a hurry."""
+        await self._within(lambda: ended() or self.force_exit, seconds)
+
+    async def _within(self, ended: Callable[[], bool], seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not ended():  # noqa: ASYNC110 - uvicorn has no event for it
+                    await asyncio.sleep(LOOK_EVERY_S)
+
+
+@contextmanager
+def ended_by_signals(server: _Server) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end a server."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, server.end)
+    try:
+        yield
+    finally:
         for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            loop.remove_signal_handler(number)
 
 
 async def sweep_regularly(ledger: Ledger, clock: Clock) -> None:

@@ -1,7 +1,10 @@
 """The governor: admits every model call before it is made, and says how full the windows are."""
 
+import asyncio
 import math
 from dataclasses import dataclass, replace
+
+import structlog
 
 from helios.domain.budget.ledger import BRAKE, Admission, Entry, Request, admit
 from helios.domain.budget.limit import Balance, Limit
@@ -23,6 +26,9 @@ RESET_MARGIN_S = 0.1
 CALIBRATE_S = 10.0
 REFRESH_S = 1.0
 """How old the rules and the brake may be that a decision rests on."""
+RENEW_S = 0.5
+"""How old they are when they are read again beside the calls, so that none waits for it."""
+log = structlog.get_logger("helios.budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,8 @@ class Governor:
         self._book = book
         self._calibrator = calibrator
         self._calibrated_at = -math.inf
-        self._refreshed_at = -math.inf
+        self._read_at = -math.inf
+        self._reading: asyncio.Task[None] | None = None
         self._brake: Throttle | None = None
         self.ceilings = ceilings
 
@@ -105,21 +112,52 @@ class Governor:
         return self.ceilings.of_task(run, budget, task)
 
     async def refresh(self, *, now: bool = False) -> Throttle | None:
-        """Take note of rules and the brake as they are set; the brake if it holds."""
-        age_s = self._clock.monotonic() - self._refreshed_at
-        if now or age_s >= REFRESH_S:
-            self._refreshed_at = self._clock.monotonic()
-            self.ceilings.rules = await self._book.limit_rules()
-            self._brake = await self._book.throttle()
-        await self._calibrate(now=now)
+        """Take note of rules and the brake as they were a second ago or later, with `now` as they
+        are; the brake if it holds. One read serves all who wait.
+
+        Raises:
+            StoreError: they are older and cannot be read; nothing is admitted by what may not hold.
+        """
+        asked_at = self._clock.monotonic()
+        if now:
+            await self._read_anew()
+        elif asked_at - self._read_at >= RENEW_S:
+            self._renewal()
+            while asked_at - self._read_at >= REFRESH_S:
+                reading = self._renewal()
+                await asyncio.wait((reading,))
+                reading.result()
         holds = self._brake and self._brake.holds(self._clock.now())
         return self._brake if holds else None
+
+    async def _read_anew(self) -> None:
+        if self._reading:  # may have begun before what is to be seen was set
+            await asyncio.wait((self._reading,))
+        reading = self._renewal()
+        await asyncio.wait((reading,))
+        reading.result()
+        await self._calibrate(now=True)
+
+    def _renewal(self) -> asyncio.Task[None]:
+        """The read that is under way, or a new one; it goes on without who asked for it."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading.add_done_callback(_note_failure)
+        return self._reading
+
+    async def _read(self) -> None:
+        began_at = self._clock.monotonic()
+        rules = await self._book.limit_rules()
+        self._brake = await self._book.throttle()
+        self.ceilings.rules = rules
+        await self._calibrate(now=False)
+        self._read_at = began_at
 
     async def _calibrate(self, *, now: bool) -> None:
         at = self._clock.monotonic()
         if self._calibrator and (now or at - self._calibrated_at >= CALIBRATE_S):
-            self._calibrated_at = at
             self.ceilings.learned = await self._calibrator.learn(self.ceilings.as_set)
+            self._calibrated_at = at
 
     async def request(
         self, request: Request, limits: tuple[Limit, ...], *, wait_s: float = 30.0
@@ -138,14 +176,13 @@ class Governor:
         self, request: Request, limits: tuple[Limit, ...], *, wait_s: float = 0.0
     ) -> Admission:
         """The same, with a refusal as an answer."""
-        brake = await self.refresh()
-        if brake and brake.level == "paused":
-            return _paused(brake)
-        request = self._as_judged(request, brake)
         deadline = self._clock.monotonic() + wait_s
         seen: int | None = None
         while True:
-            answer = await self._ledger.reserve(request, limits)
+            brake = await self.refresh()
+            if brake and brake.level == "paused":
+                return _paused(brake)
+            answer = await self._ledger.reserve(self._as_judged(request, brake), limits)
             if brake and answer.binding == BRAKE:
                 return replace(answer, resets_at=brake.until)
             if answer.granted or not answer.waits or self._clock.monotonic() >= deadline:
@@ -223,6 +260,12 @@ class Governor:
     async def history(self, limit_key: str, most: int = 24) -> tuple[Balance, ...]:
         """Past windows of a limit, the newest first."""
         return await self._ledger.history(limit_key, most)
+
+
+def _note_failure(reading: asyncio.Task[None]) -> None:
+    """Who waits for it is told; often nobody does."""
+    if not reading.cancelled() and (error := reading.exception()):
+        log.warning("limits not read", error=str(error))
 
 
 def exhausted(answer: Admission) -> BudgetExhausted:

@@ -1,24 +1,34 @@
 """An upstream behind a circuit breaker and a limit of concurrency that learns.
 
 Who has no place waits in line; who waits too long is told when to come back. A request that finds
-room goes at once, with nothing awaited but the upstream itself.
+room goes at once, with nothing awaited but the upstream itself. A rate limit (429) holds the
+requests of its lane alone: the others go past them.
 """
 
 import asyncio
+import itertools
 import math
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from helios.domain.gateway.breaker import Breaker, Outcome, Phase, ask, tell
-from helios.domain.gateway.concurrency import Concurrency, on_loss, on_success, room
-from helios.errors import ConnectionLost, ModelError, ModelTimeout, Overloaded
+from helios.domain.gateway.concurrency import (
+    Concurrency,
+    on_lane_loss,
+    on_loss,
+    on_success,
+    room,
+)
+from helios.errors import ConnectionLost, ModelError, ModelTimeout, Overloaded, RateLimited
 from helios.ports.clock import Clock
 from helios.ports.upstream import Headers, Upstream, UpstreamReply, UpstreamRequest
 
 LONGEST_WAIT_S = 30.0
 MOST_WAITING = 2_000
-_LOAD = frozenset({429, 503, 529})
+MOST_LANES = 64
+"""Remembered beyond those in use."""
+_LOAD = frozenset({503, 529})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,30 @@ class UpstreamState:
     since: float
 
 
+class _Lane:
+    """Requests that a rate limit holds together. `own` is what it taught; None before one."""
+
+    __slots__ = ("in_flight", "line", "name", "own")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.own: Concurrency | None = None
+        self.in_flight = 0
+        self.line: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def room(self, now: float) -> float:
+        """How long its own limit keeps one more waiting, in seconds."""
+        return 0.0 if self.own is None else room(self.own, self.in_flight, now)
+
+    def closed_s(self, now: float) -> float:
+        """How long nothing of it may go, in seconds."""
+        return 0.0 if self.own is None else room(self.own, 0, now)
+
+    def idle(self, now: float) -> bool:
+        """Whether nobody would notice if it were forgotten, but for the limit it learned."""
+        return not (self.in_flight or self.line or self.closed_s(now))
+
+
 class GuardedUpstream:
     """Keeps an upstream from being asked more than it can take.
 
@@ -40,7 +74,7 @@ class GuardedUpstream:
         upstream: what is guarded; closed together with this.
         clock: what waiting is measured by.
         longest_wait_s: how long a request waits for a place, at most its own `timeout_s`.
-        most_waiting: how many wait at once.
+        most_waiting: how many wait at once in a lane.
         concurrency: what is known of the upstream's capacity.
     """
 
@@ -61,7 +95,9 @@ class GuardedUpstream:
         self._breaker = Breaker()
         self._since = clock.now()
         self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lanes: dict[str, _Lane] = {}
+        self._waiting = 0
+        self._numbers = itertools.count()
 
     @property
     def name(self) -> str:
@@ -81,7 +117,7 @@ class GuardedUpstream:
             name=self.name,
             limit=limit,
             in_flight=self._in_flight,
-            waiting=len(self._waiting),
+            waiting=self._waiting,
             breaker=self._breaker.phase,
             since=self._since,
         )
@@ -91,11 +127,13 @@ class GuardedUpstream:
 
         Raises:
             Overloaded: it was not sent; `retry_after_s` says when trying again is worth while.
+            RateLimited: the same, where the provider's limit of its lane holds it for too long.
             ModelError: as the upstream says.
         """
-        if not self._entered():
-            await self._place(request)
-        return await self._carried(request)
+        lane = self._lane(request.lane)
+        if not self._entered(lane):
+            await self._place(request, lane)
+        return await self._carried(request, lane)
 
     async def begin(self, request: UpstreamRequest) -> asyncio.Future[UpstreamReply]:
         """Wait for a place, and begin to send.
@@ -105,35 +143,52 @@ class GuardedUpstream:
 
         Raises:
             Overloaded: there was no place; `retry_after_s` says when trying again is worth while.
+            RateLimited: the same, where the provider's limit of its lane holds it for too long.
         """
-        if not self._entered():
-            await self._place(request)
-        return asyncio.ensure_future(self._carried(request))
+        lane = self._lane(request.lane)
+        if not self._entered(lane):
+            await self._place(request, lane)
+        return asyncio.ensure_future(self._carried(request, lane))
 
     async def close(self) -> None:
         """Send away who waits, and close the upstream."""
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(self._full("Helios is stopping"))
+        for lane in self._lanes.values():
+            while lane.line:
+                _, place = lane.line.popleft()
+                self._waiting -= 1
+                if not place.done():
+                    place.set_exception(self._full("Helios is stopping"))
         await self._upstream.close()
 
-    def _entered(self) -> bool:
-        """Take a place if one is free and nobody waits for it."""
-        if self._waiting or room(self._concurrency, self._in_flight, self._clock.monotonic()) > 0:
+    def _lane(self, name: str) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            if len(self._lanes) >= MOST_LANES:
+                now = self._clock.monotonic()
+                self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.idle(now)}
+            lane = self._lanes[name] = _Lane(name)
+        return lane
+
+    def _entered(self, lane: _Lane) -> bool:
+        """Take a place if one is free and nobody waits for any."""
+        now = self._clock.monotonic()
+        if self._waiting or room(self._concurrency, self._in_flight, now) > 0:
+            return False
+        if lane.own is not None and lane.room(now) > 0:
             return False
         self._in_flight += 1
+        lane.in_flight += 1
         return True
 
-    async def _carried(self, request: UpstreamRequest) -> UpstreamReply:
+    async def _carried(self, request: UpstreamRequest, lane: _Lane) -> UpstreamReply:
         """Send what has a place, which is given back with the reply or without one."""
         try:
-            return await self._sent(request)
+            return await self._sent(request, lane)
         except BaseException:
-            self._leave()
+            self._leave(lane)
             raise
 
-    async def _sent(self, request: UpstreamRequest) -> UpstreamReply:
+    async def _sent(self, request: UpstreamRequest, lane: _Lane) -> UpstreamReply:
         permit = ask(self._breaker, self._clock.monotonic())
         if permit.wait_s > 0:
             raise self._open(permit.wait_s)
@@ -146,18 +201,23 @@ class GuardedUpstream:
         except BaseException:
             self._tell(Outcome.UNKNOWN, permit.epoch)
             raise
-        self._answered(reply, permit.epoch)
-        return _HeldReply(reply, self)
+        self._answered(reply, permit.epoch, lane)
+        return _HeldReply(reply, self, lane)
 
-    def _answered(self, reply: UpstreamReply, epoch: int) -> None:
+    def _answered(self, reply: UpstreamReply, epoch: int, lane: _Lane) -> None:
         failed = reply.status >= 500 and reply.status != 529
         self._tell(Outcome.FAILED if failed else Outcome.ANSWERED, epoch)
         now = self._clock.monotonic()
-        if reply.status in _LOAD:
+        if reply.status == 429:
+            wait_s = _retry_after_s(reply.headers)
+            lane.own = on_lane_loss(lane.own, self._concurrency, now, wait_s)
+        elif reply.status in _LOAD:
             wait_s = _retry_after_s(reply.headers)
             self._concurrency = on_loss(self._concurrency, now, wait_s)
         elif not failed:
             self._concurrency = on_success(self._concurrency, self._in_flight, now)
+            if lane.own:
+                lane.own = on_success(lane.own, lane.in_flight, now)
             self._wake()
 
     def _failed(self, error: ModelError, epoch: int) -> None:
@@ -175,33 +235,36 @@ class GuardedUpstream:
             self._since = self._clock.now()
         self._breaker = breaker
 
-    async def _place(self, request: UpstreamRequest) -> None:
+    async def _place(self, request: UpstreamRequest, lane: _Lane) -> None:
         """Wait in line for a place, which is ours when this returns."""
         now = self._clock.monotonic()
         if self._breaker.phase is not Phase.CLOSED:
             wait_s = ask(self._breaker, now).wait_s
             if wait_s > 0:
                 raise self._open(wait_s)
-        if len(self._waiting) >= self._most_waiting:
+        if len(lane.line) >= self._most_waiting:
             raise self._full("as many requests wait as may")
         deadline = now + min(self._longest_wait_s, request.timeout_s)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        waiter = (next(self._numbers), place)
+        lane.line.append(waiter)
+        self._waiting += 1
+        self._wake()  # those who wait already may all be of other lanes
         try:
-            await self._granted(place, deadline)
+            await self._granted(place, lane, deadline)
         except BaseException:
-            if place in self._waiting:
-                self._waiting.remove(place)
+            if waiter in lane.line:
+                lane.line.remove(waiter)
+                self._waiting -= 1
             elif place.done() and not place.cancelled() and place.exception() is None:
-                self._leave()
+                self._leave(lane)
             raise
 
-    async def _granted(self, place: asyncio.Future[None], deadline: float) -> None:
+    async def _granted(self, place: asyncio.Future[None], lane: _Lane, deadline: float) -> None:
         while not place.done():
             now = self._clock.monotonic()
-            if now >= deadline:
-                raise self._full("no place came free in time")
-            pause_s = room(self._concurrency, self._in_flight, now)
+            pause_s = self._pause(lane, now)
+            self._check_in_time(lane, now, pause_s, deadline)
             pause = asyncio.ensure_future(self._clock.sleep(min(deadline - now, pause_s)))
             try:
                 await asyncio.wait({place, pause}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,19 +273,42 @@ class GuardedUpstream:
             self._wake()
         place.result()
 
-    def _leave(self) -> None:
+    def _pause(self, lane: _Lane, now: float) -> float:
+        """How long only time can help, in seconds; infinity when another's end must."""
+        closed_s = max(room(self._concurrency, 0, now), lane.closed_s(now))
+        return closed_s or max(room(self._concurrency, self._in_flight, now), lane.room(now))
+
+    def _check_in_time(self, lane: _Lane, now: float, pause_s: float, deadline: float) -> None:
+        if now < deadline and (math.isinf(pause_s) or now + pause_s <= deadline):
+            return
+        limited_s = lane.closed_s(now)
+        if limited_s > room(self._concurrency, 0, now):
+            raise self._limited(lane, limited_s)
+        raise self._full("no place came free in time")
+
+    def _leave(self, lane: _Lane) -> None:
         self._in_flight -= 1
-        self._wake()
+        lane.in_flight -= 1
+        if self._waiting:
+            self._wake()
 
     def _wake(self) -> None:
-        """Give free places to those at the head of the line."""
-        while self._waiting:
-            if room(self._concurrency, self._in_flight, self._clock.monotonic()) > 0:
-                return
-            place = self._waiting.popleft()
+        """Give free places to those who came first, past those whose own lane keeps them."""
+        while self._waiting and (lane := self._next()):
+            _, place = lane.line.popleft()
+            self._waiting -= 1
             if not place.done():
                 self._in_flight += 1
+                lane.in_flight += 1
                 place.set_result(None)
+
+    def _next(self) -> _Lane | None:
+        """The lane of whoever may go and came first."""
+        now = self._clock.monotonic()
+        if room(self._concurrency, self._in_flight, now) > 0:
+            return None
+        lanes = (lane for lane in self._lanes.values() if lane.line and lane.room(now) <= 0)
+        return min(lanes, key=lambda lane: lane.line[0][0], default=None)
 
     def _open(self, retry_after_s: float) -> Overloaded:
         return Overloaded(
@@ -230,6 +316,14 @@ class GuardedUpstream:
             billed="no",
             retry_after_s=retry_after_s,
             next_step="Look at the upstream's status page and at this machine's network.",
+        )
+
+    def _limited(self, lane: _Lane, retry_after_s: float) -> RateLimited:
+        return RateLimited(
+            f"{self.name}: the provider's rate limit for {lane.name or 'this key'} is reached",
+            billed="no",
+            retry_after_s=retry_after_s,
+            next_step="Send fewer requests of this kind.",
         )
 
     def _full(self, why: str) -> Overloaded:
@@ -245,11 +339,12 @@ class GuardedUpstream:
 class _HeldReply:
     """A reply that keeps its place until it is closed."""
 
-    __slots__ = ("_guard", "_open", "_reply", "headers", "status")
+    __slots__ = ("_guard", "_lane", "_open", "_reply", "headers", "status")
 
-    def __init__(self, reply: UpstreamReply, guard: GuardedUpstream) -> None:
+    def __init__(self, reply: UpstreamReply, guard: GuardedUpstream, lane: _Lane) -> None:
         self._reply = reply
         self._guard = guard
+        self._lane = lane
         self._open = True
         self.status: int = reply.status
         self.headers: Headers = reply.headers
@@ -264,7 +359,7 @@ class _HeldReply:
         try:
             await self._reply.close()
         finally:
-            self._guard._leave()  # noqa: SLF001 - the other half of this module
+            self._guard._leave(self._lane)  # noqa: SLF001 - the other half of this module
 
 
 def _retry_after_s(headers: Headers) -> float | None:

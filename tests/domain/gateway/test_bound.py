@@ -13,6 +13,7 @@ from helios.domain.gateway.bound import (
     IMAGE_TOKENS,
     LONGEST_OUTPUT,
     asks_for_larger_window,
+    first_reading,
     least_output,
     lowered_max_tokens,
     raw_bound,
@@ -104,6 +105,28 @@ def test_a_picture_is_bounded_by_what_pictures_take_and_not_by_its_bytes() -> No
     raw = body(messages=[{"role": "user", "content": [picture, tiny]}])
     bound = raw_bound(read_request(raw), len(raw), MODEL)
     assert 2 * IMAGE_TOKENS < bound[Unit.TOKENS] < 2 * IMAGE_TOKENS + 1200
+
+
+# What the provider publishes of its tools, in tokens, and of the prompt that goes with any tool.
+PUBLISHED = {
+    "bash_20250124": 245,
+    "text_editor_20250728": 700,
+    "computer_20251124": 735 + 499,
+    "custom": 0,
+}
+TOOL_PROMPT = 530
+
+
+@given(st.lists(st.sampled_from(sorted(PUBLISHED)), min_size=1, max_size=8), TEXTS)
+def test_tools_that_the_provider_describes_are_within_the_bound(
+    kinds: list[str], text: str
+) -> None:
+    tools = [{"type": kind, "name": f"{kind}-{n}"} for n, kind in enumerate(kinds)]
+    raw = body(tools=tools, system=text)
+    taken = len(text.encode()) + TOOL_PROMPT + sum(PUBLISHED[kind] for kind in kinds)
+    assert first_reading(read_request(raw), len(raw)) >= taken
+    counted = first_reading(read_request(raw), len(raw), 100)
+    assert counted == first_reading(ASKED, len(raw), 100)  # a count has them
 
 
 def test_what_only_the_provider_can_count_must_be_counted() -> None:

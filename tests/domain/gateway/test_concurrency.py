@@ -13,6 +13,7 @@ from helios.domain.gateway.concurrency import (
     ROUND_S,
     START,
     Concurrency,
+    on_lane_loss,
     on_loss,
     on_success,
     room,
@@ -106,3 +107,12 @@ def test_it_finds_what_the_provider_takes(capacity: int, round_trip_s: float, de
     wanted = min(capacity, demand)
     assert min(seen) >= max(1, math.floor(min(wanted, capacity * DECREASE) * 0.95))
     assert max(seen) <= min(demand, capacity + max(2, capacity * 0.05))
+
+
+def test_what_a_lane_learns_starts_from_the_whole_and_leaves_it_alone() -> None:
+    whole = Concurrency(limit=100, closed_until=50)
+    own = on_lane_loss(None, whole, 5, 7)
+    assert own.limit == 100 * DECREASE
+    assert room(own, 0, 6) == 6
+    assert on_lane_loss(own, whole, 5 + ROUND_S).limit == own.limit * DECREASE
+    assert room(whole, 0, 6) == 44

@@ -65,6 +65,10 @@ def test_texts_and_pictures_sent_along_are_bounded() -> None:
 def test_tools_that_the_client_runs_read_nothing_more(kind: str | None) -> None:
     asked = read_request(body(tools=[{"type": kind, "name": "t", "max_uses": 3}]))
     assert (asked.unbounded, asked.rounds, asked.unpriced) == ((), 0, "")
+    described = {None: 0, "custom": 0, "computer_toolset_20260801": 5_000}.get(kind, 1_500)
+    assert asked.tool_tokens == described
+    added = {"type": "tool_addition", "tool": {"definition": {"type": kind, "name": "t"}}}
+    assert said(added).tool_tokens == described
 
 
 @pytest.mark.parametrize(

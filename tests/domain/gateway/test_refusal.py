@@ -11,7 +11,7 @@ from helios import errors
 from helios.domain.budget.ledger import BRAKE, Admission
 from helios.domain.budget.zones import Zone
 from helios.domain.gateway import refusal
-from helios.domain.gateway.refusal import Refusal, no_room, of_error
+from helios.domain.gateway.refusal import Refusal, in_place_of, no_room, of_error
 
 NOW = 1_000_000.0
 NEVER_401 = (400, 402, 403, 404, 413, 429, 502, 503, 529)
@@ -68,11 +68,49 @@ def test_a_brake_set_by_hand_is_no_matter_of_billing() -> None:
     assert (status, kind, headers) == (429, "rate_limit_error", {"x-should-retry": "false"})
 
 
+def test_a_brake_that_ends_by_itself_says_when() -> None:
+    said = denied(binding=BRAKE, resets_at=NOW + 30)
+    assert told(said)[2] == {"retry-after": "30", "x-should-retry": "true"}
+    assert "for 30 s more: 예산이 부족합니다. Lift it" in said.message
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "words"),
+    [
+        (-5, "1 s"),
+        (59.1, "60 s"),
+        (61, "2 min"),
+        (7140, "119 min"),
+        (7141, "2 h 0 min"),
+        (48 * 3600, "2 d 0 h"),
+        (80 * 3600, "3 d 8 h"),
+    ],
+)
+def test_how_long_until_it_resets_is_said_in_words(wait_s: float, words: str) -> None:
+    assert denied(resets_at=NOW + wait_s).message.endswith(f" It resets in {words}.")
+
+
+def test_what_fits_no_window_is_told_how_to_become_smaller() -> None:
+    said = refusal.never_fits("월간: needs $9")
+    assert told(said) == (402, "billing_error", {"x-should-retry": "false"})
+    assert "월간: needs $9. Ask for less" in said.message
+
+
+def test_another_method_is_told_which_are_taken() -> None:
+    said = refusal.no_such_method("PATCH" * 9, "GET, POST")
+    assert told(said) == (405, "invalid_request_error", {"allow": "GET, POST"})
+    assert len(said.message) < 70
+
+
 def test_the_body_is_the_apis_and_says_why_in_any_language() -> None:
     data = json.loads(denied().body("req_1"))
     assert data == {
         "type": "error",
-        "error": {"type": "billing_error", "message": "예산이 부족합니다"},
+        "error": {
+            "type": "billing_error",
+            "message": "Helios's budget has no room: 예산이 부족합니다. "
+            "Raise the ceiling: helios budget set.",
+        },
         "request_id": "req_1",
     }
     event = denied().as_sse_error("req_1")
@@ -126,7 +164,7 @@ def test_errors_of_helios(error: errors.HeliosError, status: int) -> None:
 
 def test_the_cure_is_told_with_the_error() -> None:
     error = errors.UnknownPrice("no price for 'x'", next_step="Known models: a.")
-    assert of_error(error, NOW).message == "no price for 'x' Known models: a."
+    assert of_error(error, NOW).message == "no price for 'x'. Known models: a."
 
 
 @given(st.text(), st.floats(), st.text(), st.booleans())
@@ -148,3 +186,19 @@ def test_any_reason_is_told_and_headers_stay_safe(
 
 def test_a_ping_is_an_event() -> None:
     assert refusal.PING == b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [(401, "ANTHROPIC_API_KEY"), (301, "ANTHROPIC_BASE_URL"), (307, "ANTHROPIC_BASE_URL")],
+)
+def test_what_is_meant_for_helios_is_told_as_502_with_its_cure(status: int, cure: str) -> None:
+    said = in_place_of(status)
+    assert said
+    assert told(said) == (502, "api_error", {"x-should-retry": "false"})
+    assert cure in said.message
+
+
+def test_all_other_answers_go_to_the_client() -> None:
+    ours = [status for status in range(100, 600) if in_place_of(status)]
+    assert ours == [*range(300, 400), 401]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helios.domain.gateway.events import EventSplitter
 from helios.domain.gateway.sse import Meter, Seen
-from helios.domain.gateway.usage import MOST_COUNTED
+from helios.domain.gateway.usage import MOST_COUNTED, Rate
 from helios.domain.usage import Usage
 from tests.domain.gateway.streams import (
     ANY_STREAM,
@@ -136,13 +136,41 @@ def test_texts_are_kept_up_to_a_bound_and_the_rest_is_said_to_be_missing() -> No
     assert len(metered(starts, most_seen=6400)[1]) == 100
 
 
-def test_the_later_count_stands_and_null_says_nothing() -> None:
+def test_the_larger_count_stands_and_null_says_nothing() -> None:
     later = event(
         "message_delta",
         delta={},
         usage={"output_tokens": 9, "input_tokens": 80, "cache_read_input_tokens": None},
     )
     assert metered([start(cache_read_input_tokens=5), later])[0].usage == Usage(80, 9, 0, 5)
+
+
+def test_a_smaller_count_later_takes_nothing_back() -> None:
+    later = event("message_delta", delta={}, usage={"output_tokens": 0, "input_tokens": 0})
+    assert metered([start(cache_read_input_tokens=5), later])[0].usage == Usage(25, 1, 0, 5)
+
+
+def test_output_is_known_only_at_the_end() -> None:
+    counts = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 9})
+    ends = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9})
+    text, stop = block(1, "text", text="그"), event("message_stop")
+    for stream, known in (
+        ([counts], False),
+        ([counts, stop], True),
+        ([ends], True),
+        ([ends, text], False),
+        ([ends, text, counts, stop], True),
+        ([event("message_delta", delta={"stop_reason": "end_turn"}, usage={})], False),
+    ):
+        assert metered([start(), *stream])[0].output_known is known
+
+
+def test_places_speeds_and_single_turns_are_told() -> None:
+    turn = {"type": "message", "model": "클로드", "input_tokens": 25, "output_tokens": 9}
+    ends = event("message_delta", delta={}, usage={"output_tokens": 9, "iterations": [turn]})
+    told = metered([start(inference_geo="us"), ends])[0]
+    assert (told.rate, told.iterations) == (Rate.US, (("클로드", Usage(25, 9)),))
+    assert metered([start(speed="fast"), ends])[0].rate is Rate.UNKNOWN
 
 
 @pytest.mark.parametrize("wrong", [-1, True, 1.5, "9", 10**20, [], {}])

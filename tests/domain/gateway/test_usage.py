@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios.domain.gateway.usage import MOST_COUNTED, read_answer, read_usage
+from helios.domain.gateway.usage import MOST_COUNTED, Rate, read_answer, read_usage
 from helios.domain.usage import Usage
 from tests.domain.gateway.bodies import VALUES
 
@@ -66,12 +66,53 @@ def test_a_new_total_without_new_parts_is_taken_for_the_dearer_kind() -> None:
     assert counted.usage.cache_write_1h_tokens == 0
 
 
+@pytest.mark.parametrize(
+    ("created", "for_an_hour"),
+    [(None, 30), ({}, 30), ({"ephemeral_5m_input_tokens": 25}, 5), (TOLD["cache_creation"], 5)],
+)
+def test_where_an_hour_was_asked_all_that_is_not_named_as_short_is_one(
+    created: dict[str, int] | None, for_an_hour: int
+) -> None:
+    data = {**TOLD, "cache_creation": created}
+    counted = read_usage(data, hour_cache=True)
+    told = read_answer(json.dumps({"type": "message", "usage": data}).encode(), hour_cache=True)
+    assert counted
+    assert counted.usage == told.usage == Usage(10, 20, 30, 40, for_an_hour)
+
+
+@pytest.mark.parametrize(
+    ("told", "rate", "cost", "bound_cost"),
+    [
+        ({}, Rate.LISTED, 101, 101),
+        ({"inference_geo": "global", "speed": "standard"}, Rate.LISTED, 101, 101),
+        ({"inference_geo": "us", "speed": None}, Rate.US, 112, 112),
+        ({"inference_geo": "us", "speed": "fast"}, Rate.UNKNOWN, 112, 5000),
+        ({"inference_geo": "달"}, Rate.UNKNOWN, 112, 5000),
+        ({"inference_geo": ["us"]}, Rate.UNKNOWN, 112, 5000),
+    ],
+)
+def test_what_was_not_made_at_listed_prices_costs_more(
+    told: dict[str, Any], rate: Rate, cost: int, bound_cost: int
+) -> None:
+    counted = read_usage({**TOLD, **told})
+    assert counted
+    assert counted.rate is rate
+    assert rate.cost_microusd(101, 0) == cost
+    assert rate.cost_microusd(101, 5000) == bound_cost
+
+
 def test_summaries_of_the_context_are_added_and_other_iterations_are_not() -> None:
     turn = {"input_tokens": 100, "output_tokens": 1000}
-    iterations = [{"type": "compaction", **turn}, {"type": "message", **turn}, "odd"]
+    iterations = [
+        {"type": "compaction", **turn},
+        {"type": "message", "model": "클로드", **turn},
+        "odd",
+        {},
+    ]
     counted = read_usage({**TOLD, "iterations": iterations})
     assert counted
     assert counted.usage == Usage(110, 1020, 30, 40, 5)
+    assert counted.iterations == (("", Usage(100, 1000)), ("클로드", Usage(100, 1000)))
     assert read_usage({**TOLD, "iterations": [{"type": "compaction"}]}) is None
 
 

@@ -3,7 +3,8 @@
 Input tokens, for the first reading:
 
     counted_bound(counted)                              where the provider counted it
-    input_bound(bytes - pictures) + IMAGE_TOKENS each   else
+    input_bound(bytes - pictures) + IMAGE_TOKENS each   else, and TOOL_TOKENS for each tool that
+                                                        the provider describes
     the whole window                                    where the provider adds a thread
 
 Never more than the model's window, because the provider refuses a longer prompt. Each further
@@ -132,7 +133,8 @@ def first_reading(
             next_step="Send files as text or pictures in base64, or ask a provider that counts.",
         )
     text = max(0, body_len - asked.image_characters)
-    return min(context_tokens, input_bound(text) + asked.images * IMAGE_TOKENS)
+    added = asked.images * IMAGE_TOKENS + asked.tool_tokens
+    return min(context_tokens, input_bound(text) + added)
 
 
 def lowered_max_tokens(

@@ -1,8 +1,12 @@
 """How many requests may be at an upstream at once, learned from what it takes and what it refuses.
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989), with TCP's slow start: until the
-first loss the limit grows by one with each success, then by one with each round of them. A loss is
-an answer that says "too much" (429, 503, 529) or none for want of a connection.
+first loss the limit grows by one with each success, then by one with each round of them.
+
+503, 529 and no connection are losses of the upstream as a whole. A 429 is one of its lane alone (a
+model, say): rate limits are each model's own, and were it a loss of all, one model that keeps
+running into its limit would bring the others down to one request at a time. What it teaches of that
+lane holds beside what is known of the whole; a lane that was never refused is bounded by the whole.
 """
 
 import math
@@ -51,6 +55,18 @@ def on_loss(state: Concurrency, now: float, retry_after_s: float | None = None) 
     if retry_after_s is None or not 0 < retry_after_s <= LONGEST_CLOSURE_S:
         return state
     return replace(state, closed_until=max(state.closed_until, now + retry_after_s))
+
+
+def on_lane_loss(
+    own: Concurrency | None, shared: Concurrency, now: float, retry_after_s: float | None = None
+) -> Concurrency:
+    """The upstream refused a request for its lane's rate limit; what is known of the lane then.
+
+    Its first loss starts from the limit of the whole.
+    """
+    if own is None:
+        own = Concurrency(limit=shared.limit, slow_until=shared.slow_until)
+    return on_loss(own, now, retry_after_s)
 
 
 def room(state: Concurrency, inflight: int, now: float) -> float:

@@ -17,6 +17,16 @@ LOOP_LIMIT = 10
 MOST_USES = 1_000
 MOST_FALLBACK_TOKENS = 10_000_000
 """More than one request can take: a larger number changes nothing, and overflows no column."""
+TOOL_TOKENS = 1_500
+"""The most that a built-in tool takes which the client runs: its description is the provider's, and
+not in the body. Published are 245 for bash, 700 for the text editor, 735 for the computer and 499
+for its prompt (provider's pages on each tool); the prompt that comes with any tool, 346 or with
+older models 530, is in `input_bound`.
+"""
+TOOLSET_TOKENS = 5_000
+"""The same for a family of tools in one entry, for which nothing is published: it describes some
+twenty actions.
+"""
 _CLIENT_TOOL = re.compile(
     r"(?:bash|text_editor|computer|memory|browser|computer_toolset|browser_toolset)_\d+"
 )
@@ -38,6 +48,7 @@ class Contents:
     compaction: bool = False
     images: int = 0
     image_characters: int = 0
+    tool_tokens: int = 0
     thinking_blocks: bool = False
     fallbacks: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     unpriced: str = ""
@@ -160,6 +171,7 @@ def _tool(tool: object, found: Contents) -> None:
         return
     name = str(kind)[:80]
     if _CLIENT_TOOL.fullmatch(name):
+        found.tool_tokens += TOOLSET_TOKENS if "_toolset_" in name else TOOL_TOKENS
         return
     uses = tool.get("max_uses")
     if not isinstance(uses, int) or isinstance(uses, bool) or uses < 0:

@@ -140,7 +140,8 @@ def problem_with_model(key: GatewayKey, model: str) -> Refused | None:
 
 def too_many_calls(key: GatewayKey, wait_s: float) -> Refused:
     """The key has called as often as it may."""
-    told = f"gateway key {key.name!r} may call {key.calls_per_minute} times a minute"
+    often = "once" if key.calls_per_minute == 1 else f"{key.calls_per_minute} times"
+    told = f"gateway key {key.name!r} may call {often} a minute"
     return Refused(Reason.RATE, f"{told}; the next call in {wait_s:.1f} s", wait_s, key)
 
 

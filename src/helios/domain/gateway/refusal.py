@@ -5,6 +5,7 @@
     room will come within a minute  429 rate_limit_error       retry-after, retry
     the key may not                 403 permission_error       401 would be tried ten times
     the request itself is wrong     400, 404, 413              clients stop
+    the upstream meant Helios       502                        in place of its 401 and 3xx
     something is not to be reached  502, 503, 529              clients try again
 
 Reasons may be in any language: they go into the body alone, never into a header.
@@ -31,6 +32,9 @@ SHORT_WAIT_S = 60
 SOON_S = 2.0
 """When to ask again for room that is only held: calls end at any moment."""
 LONGEST_MESSAGE = 2000
+_NO_ROOM = "Helios's budget has no room"
+_RAISE = "Raise the ceiling: helios budget set."
+_LIFT = "Lift it: helios budget throttle off."
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 """The event that keeps a held stream alive."""
 
@@ -62,15 +66,28 @@ def no_room(admission: Admission, now: float) -> Refusal:
         admission: the answer of the books, not granted.
         now: the ledger's time, in UTC seconds.
     """
-    message = admission.reason or "the budget has no room for this request"
+    resets_at = math.inf if admission.resets_at is None else admission.resets_at
+    left_s = resets_at - now
     if admission.binding == BRAKE:
+        ends = f" for {_span(left_s)} more" if math.isfinite(left_s) else ""
+        message = f"Helios's brake is on{ends}: {admission.reason}. {_LIFT}"
+        if math.isfinite(left_s):
+            return too_soon(message, left_s)
         return Refusal(429, "rate_limit_error", message, _advice(None, again=False))
     if admission.waits:
+        message = f"{_NO_ROOM}: {admission.reason}. Other requests hold what is missing."
         return Refusal(429, "rate_limit_error", message, _advice(SOON_S, again=True))
-    resets_at = admission.resets_at
-    if resets_at is None or not math.isfinite(resets_at):
-        return hard_stop(message)
-    return too_soon(message, resets_at - now)
+    if not math.isfinite(left_s):
+        return hard_stop(f"{_NO_ROOM}: {admission.reason}. {_RAISE}")
+    return too_soon(f"{_NO_ROOM}: {admission.reason}. It resets in {_span(left_s)}.", left_s)
+
+
+def never_fits(reason: str) -> Refusal:
+    """402: not even an empty window has room for the smallest form of this request."""
+    return hard_stop(
+        f"this request is larger than Helios's budget ever has room for: {reason}. Ask for less "
+        f"(a smaller max_tokens, a cheaper model), or raise the ceiling: helios budget set."
+    )
 
 
 def hard_stop(message: str) -> Refusal:
@@ -99,7 +116,14 @@ def bad_request(message: str) -> Refusal:
 def no_such_path(path: str) -> Refusal:
     """404: the gateway serves nothing there."""
     shown = path[:200] if path.isprintable() else "this path"
-    return Refusal(404, "not_found_error", f"{shown} is not served here", ())
+    hint = "; leave /v1 out of the base URL" if path.startswith("/v1/v1/") else ""
+    return Refusal(404, "not_found_error", f"{shown} is not served here{hint}", ())
+
+
+def no_such_method(method: str, allowed: str) -> Refusal:
+    """405: the path is served, but not so."""
+    message = f"this path takes {allowed}, not {method[:20]}"
+    return Refusal(405, "invalid_request_error", message, ((b"allow", allowed.encode()),))
 
 
 def too_large(most_bytes: int) -> Refusal:
@@ -118,6 +142,27 @@ def unreachable(message: str) -> Refusal:
     return Refusal(502, "api_error", message, ())
 
 
+def in_place_of(status: int) -> Refusal | None:
+    """502 where an answer of the upstream is meant for Helios alone, else None.
+
+    Its key was refused (a client would try a 401 ten times, and doubt its own key), or it is to ask
+    elsewhere (a client would take its gateway key there).
+    """
+    if status == 401:
+        message = (
+            "the provider refused Helios's own key: check ANTHROPIC_API_KEY where Helios was "
+            "started; the key of this request is in order"
+        )
+    elif 300 <= status < 400:
+        message = (
+            f"the provider's address answered with a redirect ({status}), which is not followed: "
+            "check ANTHROPIC_BASE_URL where Helios was started"
+        )
+    else:
+        return None
+    return Refusal(502, "api_error", message, _advice(None, again=False))
+
+
 def overloaded(message: str, wait_s: float) -> Refusal:
     """529: the upstream failed too often and is left alone for so many seconds."""
     return Refusal(529, "overloaded_error", message, _advice(wait_s, again=True))
@@ -130,7 +175,7 @@ def of_error(error: HeliosError, now: float) -> Refusal:
         error: what was raised.
         now: the ledger's time, in UTC seconds.
     """
-    message = f"{error.message} {error.next_step}".strip()
+    message = error.in_full
     match error:
         case RequestRefused() | UnknownPrice():
             return bad_request(message)
@@ -146,6 +191,17 @@ def of_error(error: HeliosError, now: float) -> Refusal:
             return store_down(message)
         case _:
             return unreachable(message)
+
+
+def _span(seconds: float) -> str:
+    """How long, as people say it."""
+    minutes = math.ceil(max(seconds, 0.0) / 60)
+    if seconds <= 60:
+        return f"{max(1, math.ceil(seconds))} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def retry_after(wait_s: float) -> bytes:

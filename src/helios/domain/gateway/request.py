@@ -45,6 +45,7 @@ class Asked:
         server_tool_uses: the sum of `max_uses`; None when a server tool names none.
         compaction: the provider may summarise the context first, which is charged beside `usage`.
         images: pictures sent along, which are `image_characters` of the body.
+        tool_tokens: the most that tools take which the provider describes and the client runs.
         fallbacks: models the provider may ask when the first declines, each with a `max_tokens` of
             its own or 0; the answer of every one is charged.
         unpriced: what makes its price unknown; "" when nothing does.
@@ -66,6 +67,7 @@ class Asked:
     compaction: bool = False
     images: int = 0
     image_characters: int = 0
+    tool_tokens: int = 0
     fallbacks: tuple[tuple[str, int], ...] = ()
     unpriced: str = ""
     thinking: bool = False
@@ -137,6 +139,7 @@ def asked_of(data: Mapping[str, Any], *, hour_cache: bool, counting: bool = Fals
         compaction=found.compaction,
         images=found.images,
         image_characters=found.image_characters,
+        tool_tokens=found.tool_tokens,
         fallbacks=tuple(found.fallbacks),
         unpriced=_unpriced(data, found),
         thinking=bool(thinking),

@@ -12,7 +12,7 @@ import jiter
 
 from helios.domain.gateway.events import LARGEST_EVENT, EventSplitter
 from helios.domain.gateway.json_values import is_object
-from helios.domain.gateway.usage import Metered, read_error, read_usage, text_of, whole
+from helios.domain.gateway.usage import Metered, Rate, read_error, read_usage, text_of, whole
 
 MOST_SEEN = 8_000_000
 """Characters of the answer that are kept for `seen`."""
@@ -37,6 +37,8 @@ _TOLD = (
     "cache_creation",
     "server_tool_use",
     "iterations",
+    "inference_geo",
+    "speed",
 )
 
 
@@ -61,18 +63,28 @@ class _Block:
 
 
 class Meter:
-    """Reads one streamed answer as it passes. Nothing in a stream makes it raise."""
+    """Reads one streamed answer as it passes. Nothing in a stream makes it raise.
 
-    def __init__(self, largest_event: int = LARGEST_EVENT, most_seen: int = MOST_SEEN) -> None:
+    `hour_cache` says that something may be written to the one-hour cache, see `read_usage`.
+    """
+
+    def __init__(
+        self,
+        largest_event: int = LARGEST_EVENT,
+        most_seen: int = MOST_SEEN,
+        *,
+        hour_cache: bool = False,
+    ) -> None:
         self._truncated = False
         self._events = EventSplitter(largest_event)
         self._most_seen = most_seen
+        self._hour_cache = hour_cache
         self._weight = 0
         self._raw: list[bytes] = []
         self._raw_weight = 0
         self._blocks: dict[int, _Block] = {}
         self._usage: dict[str, Any] | None = None
-        self._started = self._stopped = self._output_known = False
+        self._started = self._stopped = self._output_told = False
         self._stop_reason = self._model = self._message_id = ""
         self._error: tuple[str, str] | None = None
         self._malformed = 0
@@ -95,12 +107,15 @@ class Meter:
 
     def metered(self) -> Metered:
         """What the stream has told so far."""
-        counted = read_usage(self._usage)
+        counted = read_usage(self._usage, hour_cache=self._hour_cache)
         return Metered(
             started=self._started,
             usage=counted.usage if counted else None,
             server_tools=counted.server_tools if counted else {},
-            output_known=self._output_known,
+            iterations=counted.iterations if counted else (),
+            rate=counted.rate if counted else Rate.LISTED,
+            # A count that comes before the end is of what had come until then.
+            output_known=self._output_told and (self._stopped or bool(self._stop_reason)),
             stopped=self._stopped,
             stop_reason=self._stop_reason,
             model=self._model,
@@ -169,7 +184,7 @@ class Meter:
                 self._stop_reason = text_of(_part(event, "delta").get("stop_reason"))
                 told = _part(event, "usage")
                 self._merge(told)
-                self._output_known |= whole(told.get("output_tokens")) is not None
+                self._output_told |= whole(told.get("output_tokens")) is not None
             case "message_stop":
                 self._stopped = True
             case "error":
@@ -184,12 +199,18 @@ class Meter:
         self._merge(_part(message, "usage"))
 
     def _merge(self, told: Mapping[str, Any]) -> None:
-        """Counts are cumulative: the later one stands. One that is null says nothing."""
-        later = {name: told[name] for name in _TOLD if told.get(name) is not None}
+        """Counts are cumulative: the larger one stands. One that is null says nothing."""
+        earlier = self._usage or {}
+        later = {
+            name: _larger(earlier.get(name), told[name])
+            for name in _TOLD
+            if told.get(name) is not None
+        }
         if later:
-            self._usage = {**(self._usage or {}), **later}
+            self._usage = {**earlier, **later}
 
     def _start_block(self, event: Mapping[str, Any]) -> None:
+        self._output_told = False
         index, content = _index(event), _part(event, "content_block")
         self._weight += _WEIGHT
         if self._weight > self._most_seen:
@@ -202,6 +223,12 @@ class Meter:
             text = content.get(name)
             if isinstance(text, str):
                 self._add(index, text)
+
+
+def _larger(earlier: object, later: object) -> object:
+    """The larger of two counts; the later one of what are none, so that nonsense is seen."""
+    before, after = whole(earlier), whole(later)
+    return later if before is None or after is None else max(before, after)
 
 
 def _parsed(data: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import jiter
@@ -13,12 +14,44 @@ MOST_COUNTED = 1_000_000_000
 """More tokens or uses than any one answer can have taken."""
 
 
+class Rate(StrEnum):
+    """At which prices an answer was made: a workspace's own settings may change what was asked."""
+
+    LISTED = "listed"
+    US = "us"
+    UNKNOWN = "unknown"
+
+    def cost_microusd(self, listed: int, bound: int) -> int:
+        """What tokens cost that would cost `listed` otherwise; where no price is known, the bound.
+
+        Tokens cost 1.1 times as much in the US alone (provider's page "Data residency", section
+        "Pricing").
+        """
+        match self:
+            case Rate.LISTED:
+                return listed
+            case Rate.US:
+                return -(-listed * 11 // 10)
+            case Rate.UNKNOWN:
+                return max(-(-listed * 11 // 10), bound)
+
+
+_LISTED_SPEEDS = (None, "standard")
+_LISTED_PLACES = (None, "global", "not_available")
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one answer took: tokens, and uses of tools the provider ran, by their name."""
+    """What one answer took: tokens, and uses of tools the provider ran, by their name.
+
+    `iterations` are the models' single turns as far as the answer tells them, each with the model
+    it names or "".
+    """
 
     usage: Usage
     server_tools: Mapping[str, int] = field(default_factory=dict[str, int])
+    iterations: tuple[tuple[str, Usage], ...] = ()
+    rate: Rate = Rate.LISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +62,8 @@ class Metered:
         started: a message began: the provider charges for it.
         usage: as last told, cumulative; None when it was never told or makes no sense.
         server_tools: uses of tools the provider ran, by the name of their counter.
+        iterations: single turns, see `Counted`.
+        rate: at which prices it was made.
         output_known: the final count of output tokens has come.
         stopped: the message ended as it should.
         stop_reason: why the model stopped; "" while it has not.
@@ -42,6 +77,8 @@ class Metered:
     started: bool = False
     usage: Usage | None = None
     server_tools: Mapping[str, int] = field(default_factory=dict[str, int])
+    iterations: tuple[tuple[str, Usage], ...] = ()
+    rate: Rate = Rate.LISTED
     output_known: bool = False
     stopped: bool = False
     stop_reason: str = ""
@@ -52,31 +89,43 @@ class Metered:
     oversize: bool = False
 
 
-def read_usage(data: object) -> Counted | None:
+def read_usage(data: object, *, hour_cache: bool = False) -> Counted | None:
     """The `usage` of a Messages answer; None when a count is missing, negative or no whole number.
 
     Counts of kinds that are null or absent are 0, but for input and output, which every answer has.
     What summarising the context took ("compaction" in `iterations`) is not in the totals and is
     added (provider's reference of `usage.iterations`).
+
+    Args:
+        data: what the answer tells.
+        hour_cache: something may have been written to the one-hour cache; what is not named as
+            written for five minutes is then taken for that.
     """
     if not is_object(data):
         return None
-    usage = _tokens(data)
+    usage = _tokens(data, hour_cache=hour_cache)
     tools = _tools(data.get("server_tool_use"))
     if usage is None or tools is None:
         return None
-    iterations = data.get("iterations")
-    for iteration in iterations if is_list(iterations) else ():
-        if is_object(iteration) and iteration.get("type") == "compaction":
-            more = _tokens(iteration)
-            if more is None:
+    if not data.get("iterations"):
+        return Counted(usage, tools, (), _rate(data))
+    turns: list[tuple[str, Usage]] = []
+    for iteration in _objects(data["iterations"]):
+        took = _tokens(iteration, hour_cache=hour_cache)
+        if took is not None:
+            turns.append((text_of(iteration.get("model")), took))
+        if iteration.get("type") == "compaction":
+            if took is None:
                 return None
-            usage += more
-    return Counted(usage, tools)
+            usage += took
+    return Counted(usage, tools, tuple(turns), _rate(data))
 
 
-def read_answer(body: bytes) -> Metered:
-    """What the body of an answer in one piece tells: a message, or an error."""
+def read_answer(body: bytes, *, hour_cache: bool = False) -> Metered:
+    """What the body of an answer in one piece tells: a message, or an error.
+
+    `hour_cache` is as in `read_usage`.
+    """
     try:
         data = jiter.from_json(body)
     except ValueError:
@@ -86,12 +135,14 @@ def read_answer(body: bytes) -> Metered:
     error = read_error(data)
     if error:
         return Metered(error=error)
-    counted = read_usage(data.get("usage"))
+    counted = read_usage(data.get("usage"), hour_cache=hour_cache)
     is_message = data.get("type") == "message" or counted is not None
     return Metered(
         started=is_message,
         usage=counted.usage if counted else None,
         server_tools=counted.server_tools if counted else {},
+        iterations=counted.iterations if counted else (),
+        rate=counted.rate if counted else Rate.LISTED,
         output_known=counted is not None,
         stopped=is_message,
         stop_reason=text_of(data.get("stop_reason")),
@@ -121,24 +172,35 @@ def whole(value: object) -> int | None:
     return value if 0 <= value <= MOST_COUNTED else None
 
 
-def _tokens(data: Mapping[str, Any]) -> Usage | None:
+def _objects(values: object) -> list[dict[str, Any]]:
+    return [value for value in values if is_object(value)] if is_list(values) else []
+
+
+def _rate(data: Mapping[str, Any]) -> Rate:
+    place = data.get("inference_geo")
+    if data.get("speed") not in _LISTED_SPEEDS or place not in (*_LISTED_PLACES, Rate.US):
+        return Rate.UNKNOWN
+    return Rate.US if place == Rate.US else Rate.LISTED
+
+
+def _tokens(data: Mapping[str, Any], *, hour_cache: bool) -> Usage | None:
     counts = (
         whole(data.get("input_tokens")),
         whole(data.get("output_tokens")),
         _optional(data.get("cache_creation_input_tokens")),
         _optional(data.get("cache_read_input_tokens")),
     )
-    written_1h = _written_for_an_hour(data)
+    written_1h = _written_for_an_hour(data, hour_cache=hour_cache)
     if None in counts or written_1h is None:
         return None
     plain, output, written, read = (count or 0 for count in counts)
     return Usage(plain, output, max(written, written_1h), read, written_1h)
 
 
-def _written_for_an_hour(data: Mapping[str, Any]) -> int | None:
+def _written_for_an_hour(data: Mapping[str, Any], *, hour_cache: bool) -> int | None:
     created = data.get("cache_creation")
     if created is None:
-        return 0
+        created = {}
     if not is_object(created):
         return None
     hour = _optional(created.get("ephemeral_1h_input_tokens"))
@@ -148,7 +210,7 @@ def _written_for_an_hour(data: Mapping[str, Any]) -> int | None:
         return None
     # The end of a stream tells a new total and no new parts: the rest may be the dearer kind.
     named_short = created.get("ephemeral_5m_input_tokens") is not None
-    return max(hour, total - short) if hour and named_short else hour
+    return max(hour, total - short) if hour_cache or (hour and named_short) else hour
 
 
 def _optional(value: object) -> int | None:

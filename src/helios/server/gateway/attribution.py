@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from helios.domain.budget.account import DEEPEST, problem_with_account
 from helios.domain.gateway.key import GatewayKey, Policy
@@ -47,7 +48,7 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
     session = _text(incoming, b"x-claude-code-session-id") or _printable(user_id)
     return Attribution(
         account=account,
-        project=project or key.account,
+        project=account,
         task=_text(incoming, b"x-helios-task") or session,
         agent=_text(incoming, b"x-claude-code-agent-id") or key.name,
         priority=int(priority),
@@ -57,9 +58,9 @@ def attribute(incoming: Incoming, key: GatewayKey, user_id: str) -> Attribution 
 
 
 def _text(incoming: Incoming, name: bytes) -> str:
-    """A header's text; what cannot be UTF-8 is read letter by letter."""
+    """A header's text, in UTF-8 or percent-encoded, because many clients send only ASCII."""
     raw = incoming.header(name).encode("latin-1")
-    return _printable(raw.decode("utf-8", "replace"))
+    return _printable(unquote_to_bytes(raw).decode("utf-8", "replace")) if raw else ""
 
 
 def _printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """What comes in: a request's head and body, bounded in size and in time."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,12 +27,14 @@ PRIVATE = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"http2-settings",
         b"origin",
         b"referer",
     }
 )
 """Headers that concern this connection, its client's machine or its credential alone."""
 OURS = b"x-helios-"
+_DOUBTFUL = re.compile(r"//|/\.{1,2}(?:/|\Z)|/\Z")
 
 
 class BodyTooLarge(Exception):
@@ -63,6 +66,19 @@ class Incoming:
         headers = tuple((bytes(k).lower(), bytes(v)) for k, v in scope["headers"])
         first = dict(reversed(headers))
         return cls(scope["method"], scope["path"], target.decode("latin-1"), headers, first)
+
+    @property
+    def written_path(self) -> str:
+        """The path as it goes upstream, nothing decoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody can read the path as another one: nothing encoded, no empty part, no dots.
+
+        What is decided here by the path holds upstream only then.
+        """
+        return self.written_path == self.path and not _DOUBTFUL.search(self.path)
 
     def header(self, name: bytes) -> str:
         """The first value of a header; "" without one."""

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from starlette.types import Send
 
-from helios.domain.gateway.refusal import PING, Refusal, of_error
+from helios.domain.gateway.refusal import PING, Refusal, in_place_of, of_error
 from helios.errors import HeliosError, ModelError
 from helios.ports.clock import Clock
 from helios.ports.upstream import Headers, UpstreamReply
@@ -18,34 +18,53 @@ from helios.services.responses import Forwarder, Inbound, Passage
 SILENT_S = 20.0
 """So long a client is held without a sign; clients accept 75 s of silence."""
 PING_S = 10.0
+LAST_S = 0.5
+"""How long a bill may take that is paid with what is known."""
 log = structlog.get_logger("helios.gateway")
 
 
 class Afterwards:
-    """What is still to be done for clients that have gone: their bill is not paid yet."""
+    """What is still to be done for requests that were admitted: to pay their bills.
+
+    `unpaid` names those whose books are open.
+    """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self.unpaid: set[str] = set()
 
-    def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do it in the background."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
+    def expect(self, request_id: str) -> None:
+        """From now on there is something to pay."""
+        self.unpaid.add(request_id)
+
+    def do(self, request_id: str, paying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Pay it in the background."""
+        task = asyncio.create_task(paying)
+        self._tasks[task] = request_id
         task.add_done_callback(self._done)
         return task
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being paid."""
+        return bool(self._tasks)
+
     async def wait(self, timeout_s: float) -> None:
-        """Let it come to its end, or end it: what is left open is charged its estimate."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
-            for task in late:
+        """Let it come to its end, or pay what is known by then; what still is not stays unpaid."""
+        for patience_s in (timeout_s, LAST_S, LAST_S):
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=patience_s)
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("not settled", error=str(error), exc_info=error)
+        request_id = self._tasks.pop(task)
+        if task.cancelled():
+            return
+        if error := task.exception():
+            log.error("not settled", request=request_id, error=str(error), exc_info=error)
+        else:
+            self.unpaid.discard(request_id)
 
 
 class Exchange:
@@ -79,6 +98,7 @@ class Exchange:
         if isinstance(admitted, Refusal):
             await self._refuse(admitted)
             return
+        self._afterwards.expect(self._call.request_id)
         settling = admitted.finish
         try:
             await self._pass(admitted)
@@ -89,12 +109,16 @@ class Exchange:
             await self._refuse(of_error(error, self._clock.now()))
         finally:
             # Not here: who has the answer may hang up now.
-            self._share.keep_until(self._afterwards.do(settling()))
+            self._share.keep_until(self._afterwards.do(self._call.request_id, settling()))
 
     async def _pass(self, passage: Passage) -> None:
         reply = await passage.send()
-        if passage.streamed and reply.status == 200:
+        if passage.streamed:
             await self._pass_stream(passage, reply)
+            return
+        if refusal := in_place_of(reply.status):
+            log.warning("not passed on", request=self._call.request_id, because=refusal.message)
+            await self._refuse(refusal)
             return
         body = await passage.read_all()
         if self._started:

@@ -15,6 +15,8 @@ from helios.domain.gateway.refusal import (
     SOON_S,
     Refusal,
     bad_request,
+    in_place_of,
+    no_such_method,
     no_such_path,
     not_allowed,
     too_soon,
@@ -31,7 +33,9 @@ from helios.services.responses import BatchInbound, Inbound
 from helios.services.responses.batches import PATH as BATCHES
 from helios.services.responses.batches import Answered
 
+MESSAGES = "/v1/messages"
 MODELS = "/v1/models"
+COUNT = "/v1/messages/count_tokens"
 HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]+")
 BATCH = re.compile(rf"{BATCHES}/([^/]+)(?:/cancel|/results)?")
 RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?://[^/"]+')
@@ -80,11 +84,13 @@ class Visit:
             HeliosError: it cannot be served.
         """
         method, path = self._incoming.method, self._incoming.path
-        if path == "/v1/messages" and method == "POST":
+        if path.startswith(MESSAGES) and not self._incoming.is_plain:
+            raise RefusedError(no_such_path(self._incoming.written_path))
+        if path == MESSAGES and method == "POST":
             await self._message(receive)
         elif path in ("/", "/api/hello") and method in ("HEAD", "GET"):
             await answer(self._send, 200, (), b"", self.id)
-        elif path == "/v1/messages/count_tokens" and method == "POST":
+        elif path == COUNT and method == "POST":
             await self._forward(await self._body(receive))
         elif _is_below(path, MODELS) and method == "GET":
             await self._forward(b"")
@@ -92,6 +98,8 @@ class Visit:
             await self._new_batch(receive)
         elif _is_below(path, BATCHES) and method in ("GET", "POST", "DELETE"):
             await self._batch(method, path)
+        elif allowed := _methods_of(path):
+            raise RefusedError(no_such_method(method, allowed))
         else:
             raise RefusedError(no_such_path(path))
 
@@ -112,6 +120,7 @@ class Visit:
             asked=asked,
             key=key,
             account=whose.account,
+            shut_out=self._shut_out,
             project=whose.project,
             task=whose.task,
             agent=whose.agent,
@@ -173,6 +182,7 @@ class Visit:
 
     async def _tell_of_batch(self, told: Answered) -> None:
         """Clients fetch results where the batch says: that has to be here."""
+        _check_for_client(told.status)
         host = self._incoming.header(b"host").encode("latin-1")
         body = told.body
         if HOST.fullmatch(host):
@@ -185,12 +195,18 @@ class Visit:
         await self._pass_on(body)
 
     async def _pass_on(self, body: bytes) -> None:
-        incoming = self._incoming
+        incoming, path = self._incoming, self._incoming.path
         request = UpstreamRequest(
-            incoming.method, incoming.target, incoming.passed_on, body, FREE_TIMEOUT_S
+            incoming.method,
+            incoming.target,
+            incoming.passed_on,
+            body,
+            FREE_TIMEOUT_S,
+            lane=next((top for top in (MODELS, BATCHES) if _is_below(path, top)), path),
         )
         reply = await self._desk.upstream.send(request)
         try:
+            _check_for_client(reply.status)
             await start(self._send, reply.status, reply.headers, self.id)
             async for chunk in reply.chunks():
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -207,6 +223,11 @@ class Visit:
             return await read_body(self._incoming, receive, self._share)
         except NoRoomLeft:
             raise RefusedError(too_soon(CROWDED, SOON_S), "no room for its body") from None
+
+    async def _shut_out(self) -> Refusal | None:
+        """Why its key is not let in any more, which a request may outlive while it is held."""
+        known = await self._desk.access.identify(self._incoming.credential)
+        return _of_access(known).refusal if isinstance(known, Refused) else None
 
     async def _admitted(self, model: str | None) -> GatewayKey:
         admitted = await self._desk.access.admit(self._incoming.credential, model)
@@ -226,6 +247,20 @@ def _of_access(refused: Refused) -> RefusedError:
     refusal = too_soon(refused.message, refused.wait_s) if rate else not_allowed(refused.message)
     whose = f" {refused.key.name}" if refused.key else ""
     return RefusedError(refusal, f"key{whose}: {refused.reason}")
+
+
+def _check_for_client(status: int) -> None:
+    if refusal := in_place_of(status):
+        raise RefusedError(refusal, refusal.message)
+
+
+def _methods_of(path: str) -> str:
+    """What may be done there; "" where nothing is served."""
+    if path in (MESSAGES, COUNT):
+        return "POST"
+    if _is_below(path, BATCHES):
+        return "GET, POST, DELETE"
+    return "GET" if _is_below(path, MODELS) else ""
 
 
 def _is_below(path: str, top: str) -> bool:

@@ -67,10 +67,9 @@ def failure_of(error: HeliosError) -> Failure:
     if isinstance(error, StoreError):
         raise error
     kind = _KINDS.get(type(error), FailureKind.REFUSED)
-    detail = f"{error.message} {error.next_step}".strip()
     return Failure(
         kind,
-        detail,
+        error.in_full,
         retry_after_s=getattr(error, "retry_after_s", None),
         resets_at=getattr(error, "resets_at", None),
     )

@@ -47,10 +47,10 @@ class Advisor:
         status = await self._governor.status(self._governor.ceilings.of_account(call.account))
         better, reason = await self._choice(call, model, status)
         if better is None:
-            return await sizing.whole(call, model, call.body)
+            return await sizing.whole(model, call.body)
         if call.policy is Policy.ENFORCE:
             return await self.switched(call, better, reason, sizing)
-        whole = await sizing.whole(call, model, call.body)
+        whole = await sizing.whole(model, call.body)
         return whole.with_note(b"x-helios-advice", f"{better.name}; {reason}")
 
     async def switched(self, call: Inbound, model: Model, reason: str, sizing: Sizing) -> Outgoing:
@@ -58,7 +58,7 @@ class Advisor:
         thinks = model.tier is not Tier.ECONOMY
         body = without_thinking(call.body, takes_thinking=thinks, takes_effort=thinks)
         body = with_model(body, model.name)
-        whole = await sizing.whole(call, model, body)
+        whole = await sizing.whole(model, body)
         return whole.with_note(b"x-helios-model", f"{model.name}; {reason}")
 
     async def _choice(
@@ -83,7 +83,7 @@ class Advisor:
         choice = choose(wish, self._catalogue, learned)
         chosen = self._catalogue.model(choice.model)
         cheaper = choice.tier.rank < model.tier.rank and call.key.allows(chosen.name)
-        return (chosen, choice.reason) if cheaper else (None, "")
+        return (chosen, choice.reason.removeprefix(f"{chosen.name}: ")) if cheaper else (None, "")
 
     async def _lessons(self) -> Learned:
         now = self._clock.monotonic()

@@ -5,7 +5,8 @@ The provider answers within a day and bills half the price of each request that 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+import re
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,30 +14,29 @@ import structlog
 
 from helios.domain.budget.account import ROOT, lineage
 from helios.domain.budget.ledger import Admission, Request
-from helios.domain.budget.spend import Spend
 from helios.domain.budget.units import Amounts, Unit
-from helios.domain.gateway.bound import raw_bound
+from helios.domain.gateway.bound import SEARCH_FEE_MICROUSD, asks_for_larger_window, raw_bound
 from helios.domain.gateway.key import GatewayKey, problem_with_model
 from helios.domain.gateway.refusal import Refusal, no_room, not_allowed
 from helios.domain.gateway.request import parse_body, read_request
-from helios.domain.gateway.usage import read_usage
 from helios.domain.pricing import Model
-from helios.domain.usage import Usage
-from helios.errors import ModelError, RequestRefused
+from helios.errors import ModelError, RequestRefused, StoreError
 from helios.ports.keys import KeyBook, OpenBatch
 from helios.ports.upstream import Headers, UpstreamRequest
 from helios.services.responses.batch_pages import read_page
+from helios.services.responses.batch_settling import LEASE_S, PATH, BatchSettling
 from helios.services.responses.gateway_parts import GatewayParts
+from helios.services.responses.passage import NOT_BILLED
+from helios.services.responses.whole_answer import Answered, read_whole
 
-PATH = "/v1/messages/batches"
-LEASE_S = 26 * 3600.0
-"""The provider ends a batch after 24 hours."""
+__all__ = ["PATH", "Answered", "BatchInbound", "Batches"]
+
 MOST_REQUESTS = 100_000
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 MOST_PAGES = 20
 """Of the provider's list, read for one of a key's; each has 1,000 batches but the first."""
-HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
+NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 log = structlog.get_logger("helios.gateway")
 
 
@@ -54,24 +54,18 @@ class BatchInbound:
     priority: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A whole answer of the upstream."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
 class Batches:
     """Sends batches under a reservation, tells whose they are, and settles them."""
 
     def __init__(self, parts: GatewayParts, keys: KeyBook) -> None:
         self._parts = parts
         self._keys = keys
+        self._settling = BatchSettling(parts, keys)
 
     async def create(self, call: BatchInbound) -> Answered | Refusal:
         """Reserve for the whole batch, send it, and remember it.
+
+        What nobody can know to have been made or not is charged its estimate.
 
         Raises:
             RequestRefused: it is not a batch, or nothing bounds one of its requests.
@@ -84,33 +78,68 @@ class Batches:
             wish = self._wish(call)
         if isinstance(wish, Refusal):
             return wish
-        governor, ledger = self._parts.governor, self._parts.ledger
+        governor = self._parts.governor
         await governor.refresh()
         answer = await governor.reserve(wish, governor.ceilings.of_account(call.account))
         if answer.entry is None:
             return self._refused(answer)
-        fence = answer.entry.fence
+        return await self._send(call, answer.entry.fence, wish.estimate)
+
+    async def _send(self, call: BatchInbound, fence: int, held: Amounts) -> Answered:
+        """Send what is SENT in the books, and close them unless it was made, whatever happens."""
+        request = UpstreamRequest("POST", call.target, call.headers, call.body, lane=PATH)
         try:
-            reply = await self.ask("POST", call.target, call.headers, call.body)
-        except ModelError as error:
-            if error.billed == "no":
-                await ledger.release(call.request_id, fence, unbilled=True)
+            sending = await self._parts.upstream.begin(request)
+        except BaseException:
+            await _to_the_end(self._release(call, fence))
             raise
-        if reply.status != 200:
-            await ledger.release(call.request_id, fence, unbilled=True)
-            return reply
-        await self._keys.note_batch(
-            OpenBatch(
-                request_id=call.request_id,
-                upstream_id=str(_field(reply.body, "id")),
-                owner=call.key.account,
-                account=call.account,
-                project=call.project,
-                simulated=self._parts.upstream.simulated,
-                created_at=self._parts.clock.now(),
-            )
-        )
+        try:
+            reply = await read_whole(await sending)
+        except BaseException as error:
+            await _to_the_end(self._unanswered(call, fence, held, error))
+            raise
+        await _to_the_end(self._answered(call, fence, held, reply))
         return reply
+
+    async def _unanswered(
+        self, call: BatchInbound, fence: int, held: Amounts, error: BaseException
+    ) -> None:
+        if isinstance(error, ModelError) and error.billed == "no":
+            await self._release(call, fence)
+        else:
+            why = error.code if isinstance(error, ModelError) else type(error).__name__
+            await self._settling.charge_estimate(self._batch(call, ""), why, held)
+
+    async def _answered(
+        self, call: BatchInbound, fence: int, held: Amounts, reply: Answered
+    ) -> None:
+        if reply.status in NOT_BILLED:
+            await self._release(call, fence)
+            return
+        name = reply.text("id")
+        if reply.status != 200 or not NAME.fullmatch(name):
+            why = f"status {reply.status}" if reply.status != 200 else "it was told no name"
+            await self._settling.charge_estimate(self._batch(call, ""), why, held)
+            return
+        try:
+            await self._keys.note_batch(self._batch(call, name))
+        except StoreError as error:
+            log.exception("batch made but not noted", batch=name, error=error.message)
+            raise
+
+    async def _release(self, call: BatchInbound, fence: int) -> None:
+        await self._parts.ledger.release(call.request_id, fence, unbilled=True)
+
+    def _batch(self, call: BatchInbound, upstream_id: str) -> OpenBatch:
+        return OpenBatch(
+            request_id=call.request_id,
+            upstream_id=upstream_id,
+            owner=call.key.account,
+            account=call.account,
+            project=call.project,
+            simulated=self._parts.upstream.simulated,
+            created_at=self._parts.clock.now(),
+        )
 
     async def sees(self, account: str, upstream_id: str) -> bool:
         """Whether a key of that account sees a batch: its account's, or one of an account below.
@@ -147,20 +176,12 @@ class Batches:
         return replace(answer, body=page.shown(own, most))
 
     async def settle_ended(self, upstream_id: str = "") -> int:
-        """Settle the batches that have ended, or one of them; how many there were."""
-        settled = 0
-        for batch in await self._keys.open_batches(simulated=self._parts.upstream.simulated):
-            if upstream_id in ("", batch.upstream_id):
-                settled += await self._settled(batch)
-        return settled
+        """Settle the batches that have ended, or one of them at once; how many there were.
 
-    async def _settled(self, batch: OpenBatch) -> bool:
-        """Settle one if it has ended; one that cannot be settled now keeps no other waiting."""
-        try:
-            return await self._settle(batch)
-        except ModelError as error:
-            log.warning("batch not settled", batch=batch.upstream_id, error=error.message)
-            return False
+        Raises:
+            StoreError: the store cannot be used. Nothing about one batch is raised.
+        """
+        return await self._settling.settle_ended(upstream_id)
 
     async def ask(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Answered:
         """One request and its whole answer.
@@ -168,12 +189,8 @@ class Batches:
         Raises:
             ModelError: there was none.
         """
-        reply = await self._parts.upstream.send(UpstreamRequest(method, target, headers, body))
-        try:
-            parts = [chunk async for chunk in reply.chunks()]
-        finally:
-            await reply.close()
-        return Answered(reply.status, reply.headers, b"".join(parts))
+        request = UpstreamRequest(method, target, headers, body, lane=PATH)
+        return await read_whole(await self._parts.upstream.send(request))
 
     async def _own(self, account: str, upstream_ids: Collection[str]) -> set[str]:
         """Those of an account, or of one below."""
@@ -187,6 +204,7 @@ class Batches:
     def _wish(self, call: BatchInbound) -> Request | Refusal:
         total: dict[Unit, int] = {}
         models: list[Model] = []
+        larger_window = asks_for_larger_window(call.headers)
         for number, params in enumerate(_params(call.body)):
             body = json.dumps(params, ensure_ascii=False).encode("utf-8", "surrogatepass")
             asked = read_request(body)
@@ -197,88 +215,35 @@ class Batches:
                     billed="no",
                     next_step="Send it as a request of its own, or leave that out.",
                 )
-            if problem := problem_with_model(call.key, asked.model):
-                return not_allowed(problem.message)
-            model = self._parts.catalogue.model(asked.model)
-            models.append(model)
-            fallbacks = [self._parts.catalogue.model(name) for name, _ in asked.fallbacks]
-            bound = raw_bound(asked, len(body), model, fallbacks=fallbacks)
-            for unit, amount in bound.items():
+            names = [asked.model, *(name for name, _ in asked.fallbacks)]
+            for name in names:
+                if problem := problem_with_model(call.key, name):
+                    return not_allowed(problem.message)
+            model, *fallbacks = [self._parts.catalogue.model(name) for name in names]
+            models += [model, *fallbacks]
+            bound = raw_bound(
+                asked,
+                len(body),
+                model,
+                larger_window=larger_window,
+                # Halved with the rest below, although it is the price of tokens alone that is.
+                tool_fee_microusd=2 * SEARCH_FEE_MICROUSD,
+                fallbacks=fallbacks,
+            )
+            for unit, amount in _at_batch_price(bound).items():
                 total[unit] = total.get(unit, 0) + amount
         return Request(
             request_id=call.request_id,
             tier=max(models, key=lambda model: model.tier.rank).tier,
-            estimate=_at_batch_price(total),
+            estimate=total,
             priority=call.priority,
             lease_s=LEASE_S,
             sends=True,
         )
 
-    async def _settle(self, batch: OpenBatch) -> bool:
-        where = f"{PATH}/{batch.upstream_id}"
-        status = await self.ask("GET", where, HEADERS)
-        if status.status == 404:
-            await self._keys.close_batch(batch.request_id, self._parts.clock.now())
-            log.warning("batch is gone; it is charged its estimate", batch=batch.upstream_id)
-            return False
-        if status.status != 200 or _field(status.body, "processing_status") != "ended":
-            return False
-        by_model: dict[str, tuple[int, Usage, int]] = {}
-        async for name, usage in self._results(f"{where}/results"):
-            messages, total, cost = by_model.get(name, (0, Usage(), 0))
-            half = -(-self._parts.catalogue.model(name).cost_microusd(usage) // 2)
-            by_model[name] = (messages + 1, total + usage, cost + half)
-        await self._book(batch, by_model)
-        await self._keys.close_batch(batch.request_id, self._parts.clock.now())
-        return True
-
-    async def _results(self, target: str) -> AsyncIterator[tuple[str, Usage]]:
-        """Model and usage of each request that succeeded.
-
-        Raises:
-            ModelError: the results cannot be had, or one cannot be read.
-        """
-        answer = await self.ask("GET", target, HEADERS)
-        if answer.status != 200:
-            raise ModelError(f"{target}: status {answer.status}", billed="unknown")
-        for line in answer.body.splitlines():
-            result = json.loads(line).get("result", {}) if line.strip() else {}
-            if result.get("type") != "succeeded":
-                continue
-            message = result.get("message", {})
-            counted = read_usage(message.get("usage"))
-            if counted is None:
-                raise ModelError(f"{target}: a result has no usage", billed="unknown")
-            yield str(message.get("model", "")), counted.usage
-
-    async def _book(self, batch: OpenBatch, by_model: dict[str, tuple[int, Usage, int]]) -> None:
-        parts = self._parts
-        actual: dict[Unit, int] = {Unit.MESSAGES: 0, Unit.TOKENS: 0, Unit.MICROUSD: 0}
-        for name, (messages, usage, cost) in by_model.items():
-            actual[Unit.MESSAGES] += messages
-            actual[Unit.TOKENS] += usage.total_tokens
-            actual[Unit.MICROUSD] += cost
-            spend = Spend(
-                request_id=f"{batch.request_id}/{name}",
-                at=parts.clock.now(),
-                model=name,
-                tier=str(parts.catalogue.model(name).tier),
-                usage=usage,
-                cost_microusd=cost,
-                simulated=batch.simulated,
-                source="gateway",
-                messages=messages,
-                account=batch.account,
-                project=batch.project,
-                asked=name,
-            )
-            await parts.book.save_spend(spend)
-        entry = await parts.ledger.entry(batch.request_id)
-        if entry:
-            await parts.governor.settle(batch.request_id, entry.fence, actual)
-
 
 def _at_batch_price(amounts: Amounts) -> Amounts:
+    """Half the money; what settling books for a request is rounded up for each as well."""
     return {
         unit: -(-amount // 2) if unit is Unit.MICROUSD else amount
         for unit, amount in amounts.items()
@@ -304,8 +269,11 @@ def _params(body: bytes) -> list[dict[str, Any]]:
     return params
 
 
-def _field(body: bytes, name: str) -> object:
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it even if the caller is cancelled meanwhile, who then waits for it."""
+    task = asyncio.ensure_future(work)
     try:
-        return json.loads(body).get(name, "")
-    except (ValueError, AttributeError):
-        return ""
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

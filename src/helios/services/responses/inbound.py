@@ -1,9 +1,11 @@
 """What a client of the gateway asks, and what would be sent for it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from helios.domain.budget.units import Amounts
 from helios.domain.gateway.key import GatewayKey, Policy
+from helios.domain.gateway.refusal import Refusal
 from helios.domain.gateway.request import Asked
 from helios.domain.pricing import Model
 from helios.ports.upstream import Headers
@@ -13,7 +15,8 @@ from helios.ports.upstream import Headers
 class Inbound:
     """One Messages request as it came in, and on whose account.
 
-    `headers` are those to pass on. `hold_s` is how many seconds its client may be kept waiting for
+    `headers` are those to pass on. `shut_out` says why the key is not let in any more, if so, and
+    is asked again after waiting. `hold_s` is how many seconds its client may be kept waiting for
     room. Names that are not known are empty.
     """
 
@@ -24,6 +27,7 @@ class Inbound:
     asked: Asked
     key: GatewayKey
     account: str
+    shut_out: Callable[[], Awaitable[Refusal | None]]
     project: str = ""
     task: str = ""
     agent: str = ""

@@ -1,7 +1,7 @@
 """One request on its way through the gateway: sent under a reservation, metered, settled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -15,16 +15,22 @@ from helios.domain.gateway.sse import Meter
 from helios.domain.gateway.usage import Metered, read_answer
 from helios.domain.pricing import Model
 from helios.domain.usage import Usage
-from helios.errors import ModelError, ReservationLost
+from helios.errors import ModelError, ReservationLost, StoreError
 from helios.ports.upstream import UpstreamReply, UpstreamRequest
 from helios.services.responses.counting import count_texts
 from helios.services.responses.gateway_parts import GatewayParts
 from helios.services.responses.inbound import Inbound, Outgoing
 
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
-NOT_BILLED = frozenset({*range(400, 500), 503, 529})
+NOT_BILLED = frozenset({*range(300, 500), 503, 529})
 """Answers that prove that nothing was billed; after any other error nobody knows."""
 SEARCHES = "web_search_requests"
+TRY_AGAIN_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""The pauses after which the books are tried again that could not be reached, in seconds."""
+_COUNTABLE = frozenset({"text", "tool_use"})
+"""Blocks that are billed as what is seen of them. Of thoughts less may be shown; a tool that the
+provider runs, and a summary, make the model read again.
+"""
 log = structlog.get_logger("helios.gateway")
 
 
@@ -53,7 +59,8 @@ class Passage:
             ModelError: there was no answer.
         """
         call = self.call
-        request = UpstreamRequest("POST", call.target, call.headers, self.outgoing.body)
+        lane, body = self.outgoing.model.name, self.outgoing.body
+        request = UpstreamRequest("POST", call.target, call.headers, body, lane=lane)
         self._sending = await self._parts.upstream.begin(request)
         # A client that goes now is billed all the same: somebody has to see what.
         reply = await asyncio.shield(self._sending)
@@ -62,11 +69,11 @@ class Passage:
 
     def _take(self, reply: UpstreamReply) -> None:
         self._reply = reply
-        streamed = any(
-            name == b"content-type" and value.startswith(b"text/event-stream")
+        streamed = reply.status == 200 and any(
+            name == b"content-type" and value.lower().startswith(b"text/event-stream")
             for name, value in reply.headers
         )
-        self._meter = Meter() if streamed else None
+        self._meter = Meter(hour_cache=self.call.asked.hour_cache) if streamed else None
 
     def saw(self, chunk: bytes) -> None:
         """Meter a piece of the body that is passed on."""
@@ -85,7 +92,11 @@ class Passage:
         """Close the connection and the books; repeating it changes nothing.
 
         What cannot have arrived is charged nothing; without an answer otherwise, or after one that
-        does not tell what it took, the estimate is charged.
+        does not tell what it took, the estimate is charged. Books that cannot be reached are tried
+        again for a minute; then the end of the lease closes them.
+
+        Raises:
+            StoreError: they could not be reached; they are open.
         """
         if self._reply:
             await self._reply.close()
@@ -93,12 +104,22 @@ class Passage:
             return
         try:
             await self._settle()
-            if self._reply and self._parts.hearing:
-                await self._parts.hearing.hear(self._reply)
         except ReservationLost as error:
             log.warning("settled too late", request=self.call.request_id, error=error.message)
+        except StoreError as error:
+            why = "not settled; its estimate is charged when its lease ends"
+            log.warning(why, request=self.call.request_id, error=error.message)
+            raise
         finally:
             self._closed = True
+        await self._hear()
+
+    async def _hear(self) -> None:
+        if self._reply and self._parts.hearing:
+            try:
+                await self._parts.hearing.hear(self._reply)
+            except StoreError as error:
+                log.warning("not heard", request=self.call.request_id, error=error.message)
 
     async def read_all(self) -> bytes:
         """The whole body of an answer that is no stream.
@@ -161,7 +182,10 @@ class Passage:
         elif self._meter:
             await self._settle_stream(self._meter)
         else:
-            answer = read_answer(bytes(self._answer)) if self._complete else None
+            hour_cache = self.call.asked.hour_cache
+            answer = (
+                read_answer(bytes(self._answer), hour_cache=hour_cache) if self._complete else None
+            )
             if answer is None or answer.usage is None:
                 await self._charge_estimate("no usage")
             else:
@@ -185,10 +209,14 @@ class Passage:
             await self._book(told, usage)
 
     async def _with_seen_output(self, meter: Meter, usage: Usage) -> Usage | None:
-        """The stream was cut: its output is what came of it, as the provider counts that."""
-        seen = meter.seen()
-        if meter.seen_truncated or any("thinking" in block.kind for block in seen):
-            # What is shown of thoughts may be less than what is billed.
+        """The stream was cut: its output is what came of it, as the provider counts that.
+
+        None where it may have taken more than what is seen of it.
+        """
+        asked, seen = self.call.asked, meter.seen()
+        if asked.rounds or asked.compaction or asked.fallbacks or meter.seen_truncated:
+            return None
+        if any(block.kind not in _COUNTABLE for block in seen):
             return None
         texts = [text for block in seen for text in (block.name, block.text)]
         name = self.outgoing.model.name
@@ -204,14 +232,42 @@ class Passage:
     async def _book(self, told: Metered, usage: Usage) -> None:
         call, parts = self.call, self._parts
         model = self._priced(told.model, usage)
+        listed = model.cost_microusd(usage)
+        if told.iterations:
+            turns = sum((took for _, took in told.iterations), Usage())
+            usage = max(usage, turns, key=lambda all_told: all_told.total_tokens)
+            listed = max(listed, self._cost_of_turns(told))
         fees = SEARCH_FEE_MICROUSD * told.server_tools.get(SEARCHES, 0)
-        cost = model.cost_microusd(usage) + fees
+        cost = told.rate.cost_microusd(listed, self.outgoing.bound[Unit.MICROUSD]) + fees
         actual = {**call_actual(model, usage), Unit.MICROUSD: cost}
         spend = self._spend(model, usage, cost)
-        await asyncio.gather(
-            parts.governor.settle(call.request_id, self._entry.fence, actual),
-            parts.book.save_spend(spend),
+        await self._stored(
+            lambda: parts.governor.settle(call.request_id, self._entry.fence, actual),
+            lambda: parts.book.save_spend(spend),
         )
+
+    async def _stored(self, *writes: Callable[[], Awaitable[object]]) -> None:
+        """Write to the books, where repeating a write changes nothing.
+
+        Raises:
+            ReservationLost: the reservation is no longer ours.
+            StoreError: the books could not be reached for a minute.
+        """
+        outcomes = await asyncio.gather(*map(self._written, writes), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _written(self, write: Callable[[], Awaitable[object]]) -> None:
+        for pause_s in TRY_AGAIN_S:
+            try:
+                await write()
+            except StoreError as error:
+                log.warning("not settled yet", request=self.call.request_id, error=error.message)
+                await self._parts.clock.sleep(pause_s)
+            else:
+                return
+        await write()
 
     def _spend(self, model: Model, usage: Usage, cost_microusd: int) -> Spend:
         call, parts = self.call, self._parts
@@ -234,22 +290,36 @@ class Passage:
     def _priced(self, answered_by: str, usage: Usage) -> Model:
         """The model that says it answered, where its price is known.
 
-        Where another may have helped, the dearest of them.
+        Where another may have helped, the dearest of them: which of them took what of the totals
+        is not documented.
         """
         models = self._parts.catalogue.models
-        named = [models.get(answered_by, self.outgoing.model)]
-        named += [models[name] for name, _ in self.call.asked.fallbacks]
+        answering = models.get(answered_by, self.outgoing.model)
+        if not self.call.asked.fallbacks:
+            return answering
+        helpers = (models[name] for name, _ in self.call.asked.fallbacks)
+        named = (answering, self.outgoing.model, *helpers)
         return max(named, key=lambda model: model.cost_microusd(usage))
 
+    def _cost_of_turns(self, told: Metered) -> int:
+        """What the single turns come to, each at the price of its own model, where it is known."""
+        models = self._parts.catalogue.models
+        return sum(
+            (models.get(name) or self._priced(told.model, took)).cost_microusd(took)
+            for name, took in told.iterations
+        )
+
     async def _release(self) -> None:
-        self._closed = True
-        await self._parts.ledger.release(self.call.request_id, self._entry.fence, unbilled=True)
+        ledger, fence = self._parts.ledger, self._entry.fence
+        await self._stored(lambda: ledger.release(self.call.request_id, fence, unbilled=True))
 
     async def _charge_estimate(self, why: str) -> None:
-        self._closed = True
-        await self._parts.ledger.charge_unknown(self.call.request_id)
-        bound = self.outgoing.bound[Unit.MICROUSD]
-        await self._parts.book.save_spend(self._spend(self.outgoing.model, Usage(), bound))
+        parts = self._parts
+        spend = self._spend(self.outgoing.model, Usage(), self.outgoing.bound[Unit.MICROUSD])
+        await self._stored(
+            lambda: parts.ledger.charge_unknown(self.call.request_id),
+            lambda: parts.book.save_spend(spend),
+        )
         log.warning("charged its estimate", request=self.call.request_id, because=why)
 
 

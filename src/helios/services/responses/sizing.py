@@ -19,6 +19,7 @@ from helios.domain.gateway.bound import (
     raw_bound,
     window_of,
 )
+from helios.domain.gateway.request import Asked
 from helios.domain.gateway.rewrite import with_max_tokens
 from helios.domain.pricing import Model
 from helios.errors import ModelError
@@ -32,77 +33,98 @@ log = structlog.get_logger("helios.gateway")
 
 
 class Sizing:
-    """Bounds requests that go upstream as they are."""
+    """Bounds the forms in which one client's request may go upstream.
 
-    def __init__(self, parts: GatewayParts) -> None:
+    Attributes:
+        not_counted: why the provider could not count one of them, which it may later.
+    """
+
+    def __init__(self, parts: GatewayParts, call: Inbound) -> None:
         self._parts = parts
+        self._call = call
+        self._counts: dict[str, int | None] = {}
+        self.not_counted: ModelError | None = None
 
-    async def whole(self, call: Inbound, model: Model, body: bytes) -> Outgoing:
+    async def whole(self, model: Model, body: bytes) -> Outgoing:
         """What is asked for, bounded by its bytes, or by a count where bytes do not bound it.
 
         Raises:
             RequestRefused: nothing bounds it.
+            ModelError: it has to be counted, and cannot be now.
         """
-        counted = await self._counted(call, body) if call.asked.needs_count else None
-        return Outgoing(model, body, call.asked.max_tokens, self._bound(call, body, model, counted))
+        asked = self._call.asked
+        counted = await self._counted(model, body) if asked.needs_count else None
+        if asked.needs_count and counted is None and self.not_counted:
+            raise self.not_counted
+        return Outgoing(model, body, asked.max_tokens, self._bound(asked, body, model, counted))
 
-    async def smaller(
-        self, call: Inbound, whole: Outgoing, limits: tuple[Limit, ...]
-    ) -> AsyncIterator[Outgoing]:
-        """The same by the provider's count, then with less output: the largest first."""
-        asked, model, body = call.asked, whole.model, whole.body
-        counted = await self._counted(call, body)
+    async def smaller(self, whole: Outgoing, limits: tuple[Limit, ...]) -> AsyncIterator[Outgoing]:
+        """The same by the provider's count, then with less output: the largest first.
+
+        The last is the least there can be, whether or not there is room for it.
+        """
+        asked, model, body = self._call.asked, whole.model, whole.body
+        counted = await self._counted(model, body)
         if counted is not None:
-            sharper = self._bound(call, body, model, counted)
+            sharper = self._bound(asked, body, model, counted)
             if sharper[Unit.TOKENS] < whole.bound[Unit.TOKENS]:
                 yield replace(whole, bound=sharper)
         if not self._parts.lower_output or asked.unbounded:
             return
+        least = min(await self._least_output(model), asked.max_tokens)
         output = lowered_max_tokens(
             _room(await self._parts.ledger.balances(limits), model),
             model,
-            first_reading(asked, len(body), counted, context_tokens=_window(call, model)),
+            first_reading(asked, len(body), counted, context_tokens=self._window(model)),
             asked.max_tokens,
             hour_cache=asked.hour_cache,
-            floor=await self._least_output(call, model),
+            floor=least,
         )
-        if output is not None and output < asked.max_tokens:
+        output = least if output is None else output
+        if output < asked.max_tokens:
             lowered = with_max_tokens(body, output)
-            less = replace(call, asked=replace(asked, max_tokens=output))
-            bound = self._bound(less, body, model, counted)
+            bound = self._bound(replace(asked, max_tokens=output), body, model, counted)
             note = (b"x-helios-max-tokens", b"%d" % output)
             yield Outgoing(model, lowered, output, bound, (*whole.notes, note))
 
-    def _bound(self, call: Inbound, body: bytes, model: Model, counted: int | None) -> Amounts:
-        fallbacks = [self._parts.catalogue.model(name) for name, _ in call.asked.fallbacks]
+    def _bound(self, asked: Asked, body: bytes, model: Model, counted: int | None) -> Amounts:
+        fallbacks = [self._parts.catalogue.model(name) for name, _ in asked.fallbacks]
         return raw_bound(
-            call.asked,
+            asked,
             len(body),
             model,
             counted,
-            larger_window=asks_for_larger_window(call.headers),
+            larger_window=asks_for_larger_window(self._call.headers),
             tool_fee_microusd=SEARCH_FEE_MICROUSD,
             fallbacks=fallbacks,
         )
 
-    async def _counted(self, call: Inbound, body: bytes) -> int | None:
+    async def _counted(self, model: Model, body: bytes) -> int | None:
+        """Asked for once, however often the request is tried; for a model it has one body."""
+        if model.name not in self._counts:
+            self._counts[model.name] = await self._count(body)
+        return self._counts[model.name]
+
+    async def _count(self, body: bytes) -> int | None:
+        call = self._call
         try:
             return await count_input(self._parts.upstream, call.headers, body)
         except ModelError as error:
             log.warning("input not counted", request=call.request_id, error=error.message)
+            self.not_counted = error
             return None
 
-    async def _least_output(self, call: Inbound, model: Model) -> int:
+    async def _least_output(self, model: Model) -> int:
         """So much its author needs, by what is learned of it; or a long answer."""
+        asked = self._call.asked
         lengths = await self._parts.book.output_lengths(
-            call.agent, model.name, NEWEST, simulated=self._parts.upstream.simulated
+            self._call.agent, model.name, NEWEST, simulated=self._parts.upstream.simulated
         )
-        learned = learned_bound(lengths, asked=call.asked.max_tokens)
-        return max(least_output(call.asked), learned or LEAST_OUTPUT)
+        learned = learned_bound(lengths, asked=asked.max_tokens)
+        return max(least_output(asked), learned or LEAST_OUTPUT)
 
-
-def _window(call: Inbound, model: Model) -> int:
-    return window_of(model, larger=asks_for_larger_window(call.headers))
+    def _window(self, model: Model) -> int:
+        return window_of(model, larger=asks_for_larger_window(self._call.headers))
 
 
 def _room(balances: tuple[Balance, ...], model: Model) -> dict[Unit, int]:

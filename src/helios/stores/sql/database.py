@@ -132,8 +132,7 @@ class Database:
         Raises:
             StoreError: the database cannot be used.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._persist, lambda: self._read(work))
+        return await self._beside(lambda: self._read(work))
 
     async def write(self, work: Work[T], *, repeatable: bool = True, patient: bool = False) -> T:
         """Run a function in one durable transaction; once asked for it runs, cancelled or not.
@@ -168,7 +167,10 @@ class Database:
             must_start = self._drains < self._most_drains
             self._drains += must_start
         if must_start:
-            self._writers.submit(self._drain)
+            try:
+                self._writers.submit(self._drain)
+            except RuntimeError:
+                self._refuse_waiting()
         return job.done
 
     async def listen(self) -> None:
@@ -177,8 +179,7 @@ class Database:
         Raises:
             StoreError: the database cannot be used.
         """
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._readers, self._persist, self.room.open)
+        await self._beside(self.room.open)
 
     async def close(self) -> None:
         """Finish what was asked for and let go of every connection."""
@@ -199,6 +200,13 @@ class Database:
             StoreError: the database cannot be used, or is newer than this program.
         """
         self._persist(lambda: migrations.bring_up_to_date(self._engine, self.url))
+
+    def _beside(self, attempt: Callable[[], T]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._readers, self._persist, attempt)
+        except RuntimeError as error:
+            raise self._is_shut() from error
 
     def _read(self, work: Work[T]) -> T:
         with self._connected() as connection, engines.begin(connection):
@@ -241,6 +249,24 @@ class Database:
             # The last thing to do: who wakes up needs this thread to be out of the way.
             for loop, found in groupby(outcomes, key=lambda outcome: outcome[0].loop):
                 _tell(loop, list(found))
+
+    def _refuse_waiting(self) -> None:
+        """Nobody can be set to work any more; a thread that still drains sees to who waits."""
+        refused: list[_Job] = []
+        with self._turn:
+            self._drains -= 1
+            if not self._drains:
+                refused = [*self._waiting, *self._patient]
+                self._waiting.clear()
+                self._patient.clear()
+        for job in refused:
+            _tell(job.loop, [(job, None, self._is_shut())])
+
+    def _is_shut(self) -> StoreError:
+        return StoreError(
+            f"{self.url} is closed: Helios is stopping",
+            next_step="Ask again once Helios has been started anew.",
+        )
 
     def _next_batch(self) -> list[_Job]:
         """What is committed together: anything on SQLite, else one group, which locks in order."""
