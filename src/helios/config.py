@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
     "OLLAMA_BASE_URL": "ollama_base_url",
     "NO_COLOR": "no_color",
 }
+
+
+EXAMPLES: Mapping[str, str] = {
+    "plan_messages": "Such as 900.",
+    "simulator_speed": "Such as 1, or 0 for answers at once.",
+    "gateway_hold": "Seconds, such as 60.",
+    "human_reserve": "Such as 0.2, which is 20%.",
+}
+"""What a number may be, where one is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,22 @@ def load_settings(
     return Settings(**values, sources=sources)
 
 
+def make_folder(folder: Path) -> Path:
+    """Make a folder of Helios's own, if it is missing.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror}",
+            next_step="Name a folder that you may write to: HELIOS_HOME or --home.",
+        ) from error
+    return folder
+
+
 def save_setting(
     name: str, value: float | str, environment: Mapping[str, str] | None = None
 ) -> Path:
@@ -200,17 +226,20 @@ def _typed(name: str, value: Any, source: str) -> Any:
             case "home":
                 return Path(value).expanduser().resolve()
             case "plan_messages":
-                return int(_at_least_zero(int(value)))
+                return int(_at_least_zero(_whole(value)))
             case "simulator_speed" | "gateway_hold":
-                return _at_least_zero(float(value))
+                return _at_least_zero(_number(value))
             case "plan_only" | "gateway_lower_output":
                 return _truth(value)
             case "human_reserve":
-                return _share(float(value))
+                return _share(_number(value))
             case _:
                 return str(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{source}: {name} cannot be {value!r}: {error}") from error
+        raise UsageError(
+            f"{source}: {name} cannot be {value!r}: {error}",
+            next_step=f"{EXAMPLES.get(name, '')} docs/settings.md lists all settings.".strip(),
+        ) from error
 
 
 def _truth(value: object) -> bool:
@@ -218,6 +247,23 @@ def _truth(value: object) -> bool:
     if str(value).lower() not in words:
         raise ValueError("must be true or false")
     return words[str(value).lower()]
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a number") from None
+    if not isfinite(number):
+        raise ValueError("must be a number")
+    return number
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("must be a whole number") from None
 
 
 def _share(value: float) -> float:

@@ -60,6 +60,8 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
         "services/responses/asking.py",
         "bootstrap/house.py",
         "bootstrap/learning.py",
+        "bootstrap/pricelist.py",
+        "bootstrap/providers.py",
         "bootstrap/session.py",
         "bootstrap/signals.py",
     }

@@ -100,5 +100,11 @@ def test_a_key_that_cannot_be_one_is_refused_and_not_shown(key: str) -> None:
     assert "evil" not in caught.value.message
 
 
+def test_the_token_of_a_subscription_opens_nothing() -> None:
+    with pytest.raises(UsageError, match="token of a Claude subscription") as caught:
+        Endpoint("https://api.anthropic.com", "sk-ant-oat01-abc")
+    assert "oat01" not in caught.value.message + caught.value.next_step
+
+
 def test_without_a_key_no_credential_is_sent() -> None:
     assert Endpoint("http://localhost", None).credential() == ()

@@ -165,7 +165,6 @@ async def open_house(
     prices = Path(settings.prices) if settings.prices else None
     catalogue = load_catalogue(prices, datetime.fromtimestamp(clock.now(), UTC))
     plan = load_plan(settings.plan, settings.plan_messages)
-    settings.home.mkdir(parents=True, exist_ok=True)
     stores = open_stores(settings.database_url, clock, logged(sink))
     try:
         yield House(settings, clock, stores, catalogue, plan, RunBook(stores.runs))

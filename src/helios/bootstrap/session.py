@@ -1,24 +1,19 @@
 """What driving a run needs besides: provider, sandbox, repository, engine."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from helios.agents import outputs
 from helios.bootstrap.house import Desk, House
+from helios.bootstrap.providers import vendor_settings
 from helios.codebase.worktrees import GitWorkspace
-from helios.config import Settings
 from helios.domain.workflow.spec import ProjectSpec
 from helios.engine.runs import RunEngine, RunParts
-from helios.ports.clock import Clock
 from helios.ports.models import Provider
 from helios.ports.runs import RunRecord
 from helios.providers.open import open_provider
-from helios.providers.vendors import VendorSettings
 from helios.sandboxes.open import open_sandbox
 from helios.services.execution import LiveProject, TaskRunner
 from helios.services.execution.runner import Capabilities
@@ -147,28 +142,6 @@ async def _provider(house: House, record: RunRecord, project: LiveProject) -> Pr
         time_scale=house.settings.simulator_speed,
         force_simulator=record.simulated,
     )
-
-
-def vendor_settings(settings: Settings, clock: Clock) -> VendorSettings:
-    """The keys and endpoints of every vendor, as the settings name them."""
-    return VendorSettings(
-        clock=clock,
-        home=settings.home,
-        tell=_tell,
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        openai_api_key=settings.openai_api_key,
-        openai_base_url=settings.openai_base_url,
-        google_api_key=settings.google_api_key,
-        ollama_base_url=settings.ollama_base_url,
-        claude_binary=settings.claude_binary,
-    )
-
-
-def _tell(notice: str) -> None:
-    # Standard error: what a command prints for programs stays whole.
-    sys.stderr.write(f"{notice}\n")
-    structlog.get_logger("helios.provider").info("notice shown", notice=notice)
 
 
 def _script(record: RunRecord, project: LiveProject) -> Path | None:

@@ -125,7 +125,13 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 
 def _provider(settings: Settings) -> Finding:
-    usual = settings.provider or ("anthropic" if settings.api_key else "simulator")
+    from helios.bootstrap.providers import checked_provider
+    from helios.errors import UsageError
+
+    try:
+        usual = checked_provider(settings)
+    except UsageError as error:
+        return Finding("model provider", "bad", error.message, error.next_step)
     if usual == "simulator":
         return Finding(
             "model provider",
@@ -138,8 +144,6 @@ def _provider(settings: Settings) -> Finding:
         "openai": settings.openai_api_key or settings.openai_base_url,
         "google": settings.google_api_key,
     }
-    if usual in keys and not keys[usual]:
-        return Finding("model provider", "bad", f"{usual}, without a key", "Set its key.")
     if usual == "claude-code" and not shutil.which(settings.claude_binary):
         cure = "Install it (npm install -g @anthropic-ai/claude-code), or set claude_binary."
         return Finding("model provider", "bad", f"no program {settings.claude_binary!r}", cure)

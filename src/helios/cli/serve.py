@@ -25,16 +25,25 @@ def serve(
     settings = (flags or SettingFlags()).settings()
     from helios.bootstrap.house import open_house
     from helios.bootstrap.mirroring import mirrored
+    from helios.bootstrap.providers import GATEWAY_CLOSED, checked_provider
     from helios.server.serving import serve as serve_house
 
+    provider = checked_provider(settings)
+
     def ready(url: str, simulated: bool) -> None:
+        closed = not (simulated or settings.api_key)
         if json:
-            print_line({"schema": 1, "url": url, "simulated": simulated})
+            told = {"schema": 1, "url": url, "simulated": simulated, "gateway": not closed}
+            print_line({**told, "because": GATEWAY_CLOSED} if closed else told)
             return
         print(url, flush=True)
         talk().print(f"[green]●[/] serving; reference at {url}/docs; Ctrl-C ends it")
+        if not closed:
+            talk().print(f"  Anthropic clients: export ANTHROPIC_BASE_URL={url}")
         if simulated:
             talk().print("[yellow]■[/] simulated: clients get echoes; set ANTHROPIC_API_KEY")
+        if closed:
+            talk().print(f"[yellow]■[/] the HTTP API runs on {provider}; {GATEWAY_CLOSED}")
 
     async def work() -> None:
         async with open_house(settings) as house, mirrored(house):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from helios.config import make_folder
 from helios.domain.ids import ProjectId
 from helios.errors import ConflictError
 
@@ -23,7 +24,7 @@ def project_lock(folder: Path, project: ProjectId, path: str) -> Iterator[None]:
     Raises:
         ConflictError: another process holds it; names the process.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     file = (folder / f"{project}.lock").open("a+", encoding="utf-8")
     try:
         try:

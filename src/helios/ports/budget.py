@@ -57,6 +57,10 @@ class BudgetBook(Protocol):
         """Store what a request spent, once."""
         ...
 
+    async def forwarded(self, since: float, until: float, *, simulated: bool) -> tuple[Spend, ...]:
+        """What went through the gateway, the oldest first."""
+        ...
+
     async def totals(
         self, by: SpendBy, since: float, until: float, *, simulated: bool
     ) -> tuple[SpendTotal, ...]:

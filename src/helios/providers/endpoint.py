@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from helios.domain.gateway.key import SUBSCRIPTION_PAGE, SUBSCRIPTION_PREFIX
 from helios.errors import RequestRefused, UsageError
 
 CredentialStyle = Literal["x-api-key", "bearer"]
@@ -46,6 +47,7 @@ class Endpoint:
                 f"{self.name}: the key is empty or has characters that no key has",
                 next_step="Give the key alone, as the provider's console shows it.",
             )
+        refuse_subscription(self.key or "")
         parts = self._parts()
         if parts.scheme == "http" and not (self.allow_clear or _loopback(parts.hostname or "")):
             raise UsageError(
@@ -108,6 +110,20 @@ class Endpoint:
         if _leaves(parts.path):
             raise problem
         return parts
+
+
+def refuse_subscription(key: str) -> None:
+    """Refuse the token of a subscription as Helios's own key.
+
+    Raises:
+        UsageError: it is one, which Helios passes on to nobody.
+    """
+    if key.strip().startswith(SUBSCRIPTION_PREFIX):
+        raise UsageError(
+            "the API key is the token of a Claude subscription, which Helios never uses or keeps",
+            next_step="Set ANTHROPIC_API_KEY to a key of the provider's console, or unset it and "
+            f"choose the provider claude-code: {SUBSCRIPTION_PAGE} says what is allowed.",
+        )
 
 
 def checked_target(name: str, asked: str) -> str:

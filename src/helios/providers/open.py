@@ -4,18 +4,40 @@ simulator.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from helios.domain.vendors import VENDORS
 from helios.errors import UsageError
 from helios.ports.models import Provider
+from helios.providers.endpoint import refuse_subscription
 from helios.providers.vendors import VendorRouter, VendorSettings
 
 ENTRY_POINTS = "helios.providers"
 
 ProviderFactory = Callable[..., Awaitable[Provider]]
 """What a plug-in offers: called with `api_key`, `base_url` and `clock`, it answers a provider."""
+
+
+def check_provider(vendors: VendorSettings, name: str = "") -> str:
+    """The name of the provider these settings mean, without opening it.
+
+    Args:
+        vendors: keys and endpoints.
+        name: as `open_provider` takes it; "" is not said.
+
+    Raises:
+        UsageError: there is no such provider, or its key is missing or none it may be given.
+    """
+    chosen = name or ("anthropic" if vendors.api_key else "simulator")
+    if chosen == "simulator":
+        return chosen
+    if chosen not in VENDORS:
+        _point(chosen)
+    vendors.check(chosen)
+    # Whatever answers runs: the gateway, and models named anthropic:..., would use this key.
+    refuse_subscription(vendors.api_key)
+    return chosen
 
 
 async def open_provider(
@@ -55,13 +77,14 @@ async def open_provider(
         usual = await asyncio.to_thread(openers[chosen])
         return VendorRouter(usual, openers, {chosen: usual})
     factory = _plugin(chosen)
+    vendors.check(chosen)
     usual = await factory(
         api_key=key or None, base_url=vendors.base_url or None, clock=vendors.clock
     )
     return VendorRouter(usual, openers, {})
 
 
-def _plugin(name: str) -> ProviderFactory:
+def _point(name: str) -> EntryPoint:
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in plugins:
         known = ", ".join([*VENDORS, "simulator", *sorted(plugins)])
@@ -69,11 +92,16 @@ def _plugin(name: str) -> ProviderFactory:
             f"there is no provider {name!r}",
             next_step=f"Known: {known}. A plug-in offers one by the entry point {ENTRY_POINTS}.",
         )
+    return plugins[name]
+
+
+def _plugin(name: str) -> ProviderFactory:
+    point = _point(name)
     try:
-        factory: ProviderFactory = plugins[name].load()
+        factory: ProviderFactory = point.load()
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"the provider {name!r} cannot be loaded: {error}",
-            next_step=f"Install the plug-in {plugins[name].value} again.",
+            next_step=f"Install the plug-in {point.value} again.",
         ) from error
     return factory

@@ -34,6 +34,15 @@ def listed_models() -> tuple[str, ...]:
     return tuple(_packaged().fields(("models",), ("about", "tiers"))["models"].entries())
 
 
+def priced_models() -> tuple[str, ...]:
+    """The names of Anthropic's models that a file or genai-prices knows, whenever priced."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    vendors = (vendor for vendor in get_snapshot().providers if vendor.id == "anthropic")
+    known = (model.id for vendor in vendors for model in vendor.models)
+    return tuple(dict.fromkeys((*listed_models(), *known)))
+
+
 def load_catalogue(override: Path | None, at: datetime) -> Catalogue:
     """The models and what they cost at a time.
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
-from helios.domain.vendors import split_vendor
+from helios.domain.vendors import VENDORS, split_vendor
 from helios.errors import RequestRefused, UsageError
 from helios.ports.clock import Clock
 from helios.ports.models import ModelReply, ModelRequest, Provider
+from helios.providers.endpoint import refuse_subscription
 
 Opener = Callable[[], Provider]
 
@@ -47,16 +48,29 @@ class VendorSettings:
             "claude-code": self._claude_code,
         }
 
+    def check(self, name: str) -> None:
+        """Look whether a provider, a vendor's or a plug-in's, has the key it needs.
+
+        Raises:
+            UsageError: it has none, or one that it may not be given.
+        """
+        if name == "openai" and not (self.openai_api_key or self.openai_base_url):
+            raise _needs(name, "Set OPENAI_API_KEY, or OPENAI_BASE_URL where none is needed.")
+        if name == "google" and not self.google_api_key:
+            raise _needs(name, "Set GOOGLE_API_KEY.")
+        if name == "anthropic" and not self.api_key:
+            raise _needs(name, "Set ANTHROPIC_API_KEY, or choose the provider simulator.")
+        if name == "anthropic" or name not in VENDORS:
+            refuse_subscription(self.api_key)
+
     def _anthropic(self) -> Provider:
         from helios.providers.anthropic_api import AnthropicProvider
 
-        if not self.api_key:
-            raise _needs("anthropic", "Set ANTHROPIC_API_KEY, or choose the provider simulator.")
+        self.check("anthropic")
         return AnthropicProvider(self.api_key, self.base_url or None)
 
     def _openai(self) -> Provider:
-        if not (self.openai_api_key or self.openai_base_url):
-            raise _needs("openai", "Set OPENAI_API_KEY, or OPENAI_BASE_URL where none is needed.")
+        self.check("openai")
         _checked_url("openai_base_url", self.openai_base_url)
         _installed("openai")
         from helios.providers.pydantic_models import open_openai
@@ -64,8 +78,7 @@ class VendorSettings:
         return open_openai(self.openai_api_key, self.openai_base_url or None)
 
     def _google(self) -> Provider:
-        if not self.google_api_key:
-            raise _needs("google", "Set GOOGLE_API_KEY.")
+        self.check("google")
         _installed("google.genai")
         from helios.providers.gemini import open_google
 

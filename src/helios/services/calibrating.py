@@ -8,11 +8,12 @@ from itertools import accumulate
 from helios.domain.budget.calibration import (
     Calibration,
     CorrectedCap,
+    Gauge,
     calibrate,
     corrected_cap,
 )
 from helios.domain.budget.crossings import Reading
-from helios.domain.budget.limit import Balance, Limit
+from helios.domain.budget.limit import Balance, Limit, Lowered
 from helios.domain.budget.preset import Plan, PlanWindow
 from helios.domain.budget.signal import Signal
 from helios.domain.budget.spend import SpendSample
@@ -70,7 +71,8 @@ class Calibrator:
             for signal in signals
             if signal.resets_at is not None
         ]
-        calibration = calibrate(readings, unit)
+        calibration = calibrate(readings, unit, grain=spent.largest)
+        gauge = calibration.gauge
         now = await self._ledger.now()
         correction = corrected_cap(
             balance.limit.cap,
@@ -78,14 +80,27 @@ class Calibrator:
             spent=balance.spent + balance.held,
             now=now,
             plan_only=self._plan_only,
+            spent_at_gauge=_spent_at(gauge, balance, spent) if gauge else None,
         )
         return Learned(newest, calibration, correction)
+
+
+def _spent_at(gauge: Gauge, balance: Balance, spent: "_Spent") -> int:
+    """What had been spent of Helios's own window, which opens with Helios's first call, when the
+    gauge of the provider's showed its level.
+    """
+    # The window opened in the midst of its first sample.
+    return min(balance.spent, spent.between(balance.window.opened_at - SAMPLE_S, gauge.at))
 
 
 def corrected(limit: Limit, learned: Mapping[str, Learned]) -> Limit:
     """The limit with the cap it should have now."""
     found = learned.get(limit.key)
-    return replace(limit, cap=found.correction.cap) if found else limit
+    if found is None or found.correction.cap == limit.cap:
+        return limit
+    correction = found.correction
+    lowered = Lowered(correction.reason, correction.until)
+    return replace(limit, cap=correction.cap, lowered=lowered)
 
 
 class _Spent:
@@ -93,8 +108,9 @@ class _Spent:
 
     def __init__(self, samples: tuple[SpendSample, ...], plan: Plan, unit: Unit) -> None:
         self._times = [sample.at for sample in samples]
-        amounts = (_amount(sample, plan, unit) for sample in samples)
+        amounts = [_amount(sample, plan, unit) for sample in samples]
         self._sums = [0, *accumulate(amounts)]
+        self.largest = max(amounts, default=0)
 
     def between(self, since: float, until: float) -> int:
         first, last = bisect_left(self._times, since), bisect_left(self._times, until)

@@ -10,6 +10,9 @@ from typing import Any, Literal, get_args
 
 import structlog
 
+from helios.config import make_folder
+from helios.errors import UsageError
+
 Category = Literal["api", "agent", "budget", "task", "cache", "security", "system"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
 MOST_BYTES = 5 * 1024 * 1024
@@ -26,15 +29,15 @@ def configure_logs(folder: Path, level: str, **facts: Any) -> None:
         folder: made if missing.
         level: debug, info, warning or error.
         facts: what every line says besides, such as `simulated`.
+
+    Raises:
+        UsageError: nothing can be written there.
     """
 
     def add_facts(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
         return {**facts, **event}
 
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        folder / "helios.jsonl", maxBytes=MOST_BYTES, backupCount=BACKUPS, encoding="utf-8"
-    )
+    handler = _open_log(make_folder(folder) / "helios.jsonl")
     handler.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger("helios")
     for old in list(root.handlers):
@@ -56,6 +59,18 @@ def configure_logs(folder: Path, level: str, **facts: Any) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _open_log(path: Path) -> logging.Handler:
+    try:
+        return logging.handlers.RotatingFileHandler(
+            path, maxBytes=MOST_BYTES, backupCount=BACKUPS, encoding="utf-8"
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}",
+            next_step="Make it writable, or name another folder: HELIOS_HOME or --home.",
+        ) from error
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

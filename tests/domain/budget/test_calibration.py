@@ -203,8 +203,9 @@ def test_plan_only_refuses_paid_overage() -> None:
     assert corrected_cap(900, full, spent=700, now=START + 61, plan_only=False).cap == 900
     turned = corrected_cap(900, full, spent=0, now=START + LENGTH)
     assert (turned.cap, turned.reason) == (
-        693,
-        "no figure of the open window yet; the window holds at least 693 tokens",
+        900,
+        "no figure of the open window yet; what the window holds is not learned yet and taken as "
+        "set",
     )
 
 
@@ -220,6 +221,7 @@ def known(capacity: int, used: float, spent: int, *, conclusive: bool) -> Calibr
         Capacity(capacity, capacity, high),
         capacity,
         Gauge(used, START, spent, START + LENGTH),
+        measured=conclusive,
     )
 
 

@@ -48,13 +48,16 @@ def problem_with_name(name: str) -> str:
     if _NAME.fullmatch(name):
         return ""
     return (
-        f"{name!r} must be 1 to 64 letters, digits, '.', '@', '_' or '-', beginning with a letter"
+        f"{name!r} must be 1 to 64 letters, digits, '.', '@', '_' or '-', "
+        "beginning with a letter, a digit or '_'"
     )
 
 
 def problem_with_account(path: str) -> str:
     """What is wrong with an account's path; "" when nothing is."""
     names = path.split("/") if path else []
+    if "" in names:
+        return f"{path!r} must be names with one '/' between them"
     if len(names) > DEEPEST:
         return f"{path!r} is deeper than {DEEPEST} levels"
     return next((problem for name in names if (problem := problem_with_name(name))), "")

@@ -6,10 +6,15 @@ knows what it spent itself, and not what was spent beside it. From the crossings
 - low    = the largest of (Helios's spending between two crossings) / (share between them).
            Certain as long as the capacity stands: use outside Helios only makes ratios smaller.
 - high   = the largest upper bound of stretches of at least ALONE of the window. Assumes that Helios
-           was alone on at least one such stretch. Infinite until the gauge has moved so far.
+           was alone on at least one such stretch. Infinite until the gauge of one window was seen
+           to move by ENOUGH: of less, others may have moved all.
 - likely = the middle of the stretch that proves `low`.
 
-So use outside Helios is recognised as such where it pauses; use that accompanies all of Helios's
+Until then, and where Helios's spending is coarser than a step of the gauge, the window holds what
+was set. The share that the provider shows is respected from the first figure on: what is left is
+the rest of the window, whoever used the share. So the first figure closes nothing but at 100 %.
+
+Use outside Helios is recognised as such where it pauses; use that accompanies all of Helios's
 spending in a fixed proportion cannot be told from a smaller window, and is treated as one, which
 errs on the safe side. Amounts that the provider counts and Helios does not see yet (calls in
 flight) are `slack`.
@@ -24,7 +29,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from helios.domain.budget.crossings import STEP, Reading, Run, runs_of
-from helios.domain.budget.evidence import ALONE, Capacity, Tally, Trail
+from helios.domain.budget.evidence import ENOUGH, Capacity, Tally, Trail
+from helios.domain.budget.preset import share_of_cap
 from helios.domain.budget.signal import Signal
 from helios.domain.budget.units import Unit, show
 
@@ -62,12 +68,18 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """The newest level of the window that is open: shown first at `at`, Helios having spent so."""
+    """The newest level of the window that is open: true at `at`, Helios having spent so."""
 
     level: float
     at: float
     spent: int
     resets_at: float
+    rejected: bool = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the provider takes no more calls in this window."""
+        return self.rejected or self.level >= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +94,8 @@ class Room:
 class Calibration:
     """All that the signals of one window teach.
 
-    `safe_whole` is the capacity to rely on; `gauge` and `outside` are of the newest window, which
-    may have closed since.
+    `safe_whole` is the capacity to rely on where it is `measured`; `gauge` and `outside` are of the
+    newest window, which may have closed since.
     """
 
     unit: Unit
@@ -93,6 +105,7 @@ class Calibration:
     outside: Outside | None = None
     drift: Drift | None = None
     overage: bool = False
+    measured: bool = False
 
     def room(self, *, spent: int, now: float) -> Room | None:
         """What is left when Helios has spent so much in the open window; None without a figure."""
@@ -107,19 +120,24 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedCap:
-    """The ceiling a limit should have now, and why."""
+    """The ceiling a limit should have now, why, and until when (seconds since 1970, UTC)."""
 
     cap: int
     reason: str
+    until: float = math.inf
 
 
-def calibrate(readings: Iterable[Reading], unit: Unit, *, slack: int = 0) -> Calibration:
+def calibrate(
+    readings: Iterable[Reading], unit: Unit, *, slack: int = 0, grain: int = 0
+) -> Calibration:
     """Learn from the signals of one window, of any number of its turns.
 
     Args:
         readings: signals and what Helios had spent, in `unit`, since that window opened.
         unit: what is counted. Cost fits best: it weighs models as the provider does.
         slack: the most that may be in flight, counted by one side and not yet by the other.
+        grain: the most that Helios spends at once. A window in which that moves the gauge by more
+            than a step is too small to be told from use outside Helios.
     """
     known = tuple(readings)
     runs = runs_of(known)
@@ -133,7 +151,10 @@ def calibrate(readings: Iterable[Reading], unit: Unit, *, slack: int = 0) -> Cal
         unit=unit,
         capacity=capacity,
         safe_whole=_safe_whole(trail, start, capacity),
-        gauge=Gauge(last.top.level, last.top.at, last.top.after, last.resets_at),
+        measured=bool(capacity and capacity.conclusive and capacity.low * STEP >= grain),
+        gauge=Gauge(
+            last.top.level, last.top.at, last.top.after, last.resets_at, rejected=last.rejected
+        ),
         outside=_outside(last, capacity),
         drift=replace(drift, after=capacity) if drift and capacity else drift,
         overage=in_overage(r.signal for r in known),
@@ -151,19 +172,28 @@ def in_overage(signals: Iterable[Signal]) -> bool:
 
 
 def corrected_cap(
-    limit_cap: int, learned: Calibration, *, spent: int, now: float, plan_only: bool = True
+    limit_cap: int,
+    learned: Calibration,
+    *,
+    spent: int,
+    now: float,
+    plan_only: bool = True,
+    spent_at_gauge: int | None = None,
 ) -> CorrectedCap:
     """The ceiling with which spending through Helios stays inside the provider's window.
 
     Never above `limit_cap`, never below what is spent already, and never higher for a fuller gauge
-    or a smaller window.
+    or a smaller window. Where the window is not measured, never below what the provider's share
+    leaves of `limit_cap`.
 
     Args:
         limit_cap: the ceiling as it was set.
         learned: the calibration of the window the limit counts in, in the limit's unit.
-        spent: what Helios has spent and holds in that window.
+        spent: what Helios has spent and holds in the limit's own window.
         now: the time, UTC seconds.
         plan_only: refuse to spill into paid overage.
+        spent_at_gauge: what of `spent` had been spent when the gauge showed its level; None where
+            the limit's own window opened with the provider's.
     """
     floor = min(spent, limit_cap)
     gauge = learned.gauge
@@ -172,23 +202,42 @@ def corrected_cap(
         if plan_only:
             return CorrectedCap(floor, "the window is in paid overage, and plan-only forbids it")
         return CorrectedCap(limit_cap, "the window is in paid overage, which is allowed")
-    known = learned.capacity is not None and learned.capacity.conclusive
-    whole = learned.safe_whole if known else float(limit_cap)
-    holds = f"the window holds at least {show(learned.unit, math.floor(whole))}"
-    if not known:
-        holds = "what the window holds is not learned yet and taken as set"
-    if gauge is None or not is_open:
-        cap = max(floor, min(limit_cap, math.floor(whole)))
-        return CorrectedCap(cap, f"no figure of the open window yet; {holds}")
-    left = math.floor(max(0.0, 1 - gauge.level - STEP) * whole)
-    cap = max(floor, min(limit_cap, gauge.spent + left))
+    if gauge is not None and is_open:
+        before = gauge.spent if spent_at_gauge is None else spent_at_gauge
+        told = _as_gauged(limit_cap, learned, replace(gauge, spent=before))
+        told = replace(told, until=gauge.resets_at)
+    else:
+        whole, holds = _whole(limit_cap, learned)
+        told = CorrectedCap(min(limit_cap, whole), f"no figure of the open window yet; {holds}")
+    return replace(told, cap=max(floor, told.cap))
+
+
+def _as_gauged(limit_cap: int, learned: Calibration, gauge: Gauge) -> CorrectedCap:
+    """What the newest figure of the open window leaves, beside what was spent before it."""
+    unit = learned.unit
+    if gauge.full:
+        shown = "refuses calls" if gauge.rejected else f"shows {gauge.level:.0%}"
+        return CorrectedCap(0, f"the provider {shown}: the window is closed until it resets")
+    whole, holds = _whole(limit_cap, learned)
+    # The gauge rounds down, which is little as long as the whole is only supposed.
+    used = gauge.level + STEP if learned.measured else gauge.level
+    left = share_of_cap(whole, max(0.0, 1 - used))
+    cap = min(limit_cap, gauge.spent + left)
     if cap == limit_cap:
         return CorrectedCap(cap, f"the provider shows {gauge.level:.0%}, {holds}: room enough")
     return CorrectedCap(
         cap,
         f"the provider shows {gauge.level:.0%} when Helios had spent "
-        f"{show(learned.unit, gauge.spent)}; {holds}, so {show(learned.unit, left)} were left",
+        f"{show(unit, gauge.spent)}; {holds}, so {show(unit, left)} were left",
     )
+
+
+def _whole(limit_cap: int, learned: Calibration) -> tuple[int, str]:
+    """What the window is taken to hold, and that in words."""
+    if not learned.measured:
+        return limit_cap, "what the window holds is not learned yet and taken as set"
+    whole = math.floor(learned.safe_whole)
+    return whole, f"the window holds at least {show(learned.unit, whole)}"
 
 
 def _latest_drift(trail: Trail) -> tuple[Drift | None, int]:
@@ -221,13 +270,13 @@ def _latest_drift(trail: Trail) -> tuple[Drift | None, int]:
 def _safe_whole(trail: Trail, start: int, capacity: Capacity | None) -> float:
     if capacity is None:
         return 0.0
-    turn = trail.back(len(trail) - 1, ALONE, start)
+    turn = trail.back(len(trail) - 1, ENOUGH, start)
     recent = trail.between(turn, len(trail)).capacity() if turn >= start else None
     return min(capacity.low, recent.low) if recent and recent.high < capacity.low else capacity.low
 
 
 def _outside(run: Run, capacity: Capacity | None) -> Outside:
-    grown, spent = run.top.level - run.first.level, run.top.after - run.first.after
+    grown, spent = run.top.level - run.opened.level, run.top.after - run.opened.after
     if capacity is None:
         return Outside(0.0, 0.0, grown + STEP) if spent else Outside(grown, grown, grown + STEP)
     low = max(0.0, grown - spent / capacity.low)

@@ -4,6 +4,10 @@ The provider shows utilization in steps of 1 %, so one figure says little. The m
 moves says more: between the last figure below a level and the first one at it, that level was
 crossed. Two crossings enclose a known share of the window, whichever way the provider rounds.
 
+The first figure of a window is where its evidence begins and proves nothing: others may have used
+all it shows. A status line may repeat what was so an hour ago, so what it shows is respected and
+proves nothing either: Helios's spending beside it is of another moment.
+
 Figures only rise while a window is open. A lower one is stale (an idle session repeats what it
 last saw, concurrent answers overtake each other) and is passed over, unless answers of the
 provider itself keep saying it: then the window was emptied or enlarged, and a new run begins.
@@ -11,7 +15,7 @@ provider itself keep saying it: then the window was emptied or enlarged, and a n
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from helios.domain.budget.signal import Signal
 
@@ -21,6 +25,8 @@ SAME_WINDOW_S = 600.0
 """Reset times this close are of one window; the shortest window lasts five hours."""
 FALLS = 3
 """So many lower figures in a row, from the provider itself, are believed."""
+REJECTED = "rejected"
+"""The status of a window that takes no more calls until it resets."""
 _NEARLY = STEP * 0.99
 
 
@@ -52,55 +58,61 @@ class Crossing:
 
 @dataclass(slots=True)
 class Run:
-    """The crossings of one window from its opening, or from where its gauge fell."""
+    """One window from its opening, or from where its gauge fell.
+
+    `opened` is where the gauge stood then, `top` the highest figure since, whoever showed it, when
+    it was certainly true last.
+    """
 
     resets_at: float
-    crossings: list[Crossing]
-    seen: int
+    opened: Crossing
+    top: Crossing
+    crossings: list[Crossing] = field(default_factory=list[Crossing])
+    """What answers of the provider itself showed, from the first figure on."""
+    seen: int = 0
     """What Helios had spent at the newest figure that was certainly fresh."""
     falls: int = 0
-
-    @property
-    def first(self) -> Crossing:
-        """Where the run began."""
-        return self.crossings[0]
-
-    @property
-    def top(self) -> Crossing:
-        """The newest crossing."""
-        return self.crossings[-1]
+    rejected: bool = False
+    """Whether the newest answer says that the window takes no more calls."""
 
 
 def runs_of(readings: Iterable[Reading]) -> list[Run]:
     """The runs of one window over time, the oldest first."""
     runs: list[Run] = []
     for reading in sorted(readings, key=lambda r: (r.signal.at, r.signal.used)):
-        run = runs[-1] if runs else None
-        resets_at = reading.signal.resets_at or (run.resets_at if run else -math.inf)
-        if reading.signal.at >= resets_at:
+        signal, run = reading.signal, runs[-1] if runs else None
+        resets_at = signal.resets_at or (run.resets_at if run else -math.inf)
+        if signal.at >= resets_at:
             continue  # of a window that was over already
         if run is None or resets_at > run.resets_at + SAME_WINDOW_S:
-            run = Run(resets_at, [Crossing(0.0, reading.signal.at, 0)], 0)
+            nothing = Crossing(0.0, signal.at, 0)
+            run = Run(resets_at, nothing, nothing)
             runs.append(run)
         elif resets_at < run.resets_at - SAME_WINDOW_S:
             continue
-        if _take(run, reading):
-            signal = reading.signal
-            start = Crossing(signal.used, signal.at, reading.spent)
-            runs.append(Run(resets_at, [start], reading.spent))
+        _take(run, reading)
+        if run.falls >= FALLS:
+            fallen_to = Crossing(signal.used, signal.at, reading.spent)
+            run = Run(resets_at, fallen_to, fallen_to)
+            runs.append(run)
+            _take(run, reading)
     return runs
 
 
-def _take(run: Run, reading: Reading) -> bool:
-    """Add a reading to its run; True when the gauge has fallen for good."""
-    used, fresh = reading.signal.used, reading.signal.source != "statusline"
-    if used >= run.top.level + _NEARLY:
-        run.crossings.append(Crossing(used, reading.signal.at, reading.spent, run.seen))
-        run.seen = reading.spent
-        run.falls = 0
-    elif fresh and used > run.top.level - _NEARLY:
-        run.seen = max(run.seen, reading.spent)
-        run.falls = 0
-    elif fresh:
-        run.falls += 1
-    return run.falls >= FALLS
+def _take(run: Run, reading: Reading) -> None:
+    signal, spent = reading.signal, reading.spent
+    fallen = signal.used <= run.top.level - _NEARLY
+    fresh = signal.source != "statusline"
+    if signal.used >= run.top.level + _NEARLY or (fresh and not fallen):
+        run.top = Crossing(max(signal.used, run.top.level), signal.at, spent)
+    if not fresh:
+        return
+    run.rejected = signal.status == REJECTED
+    run.falls = run.falls + 1 if fallen else 0
+    newest = run.crossings[-1] if run.crossings else None
+    if newest is None:
+        run.crossings.append(Crossing(signal.used, signal.at, spent))
+    elif signal.used >= newest.level + _NEARLY:
+        run.crossings.append(Crossing(signal.used, signal.at, spent, run.seen))
+    if newest is None or signal.used > newest.level - _NEARLY:
+        run.seen = max(run.seen, spent)

@@ -8,6 +8,8 @@ from helios.domain.budget.crossings import STEP, Crossing, Run
 
 ALONE = 0.10
 """Helios is assumed to be alone on at least one stretch as long as this share of the window."""
+ENOUGH = 0.50
+"""That is assumed once the gauge of one window was seen to move so far, and not before."""
 BRIEF = 0.05
 """Before a window is called smaller, Helios is given so short a stretch to have been alone on."""
 SHARP = 1.15
@@ -47,12 +49,14 @@ class Tally:
     def __init__(self) -> None:
         self.low = 0.0
         self._high = -math.inf
+        self._longest = 0.0
         self._proof = (0.0, 0.0)
         self.brief_high = -math.inf
 
     def add(self, pair: Pair) -> None:
         """Take one pair into account."""
         self.low = max(self.low, pair.low)
+        self._longest = max(self._longest, pair.share)
         if math.isfinite(pair.high) and pair.low > self._proof[0]:
             self._proof = (pair.low, pair.high)
         if pair.share >= ALONE - _ABOUT:
@@ -77,7 +81,8 @@ class Tally:
         if self.low <= 0:
             return None
         # An upper bound below what is certain shows that Helios was never alone.
-        high = self._high if self.low <= self._high < math.inf else math.inf
+        told = self._longest >= ENOUGH - _ABOUT and self.low <= self._high < math.inf
+        high = self._high if told else math.inf
         return Capacity(self.low, min(max(self._likely, self.low), high), high)
 
 
@@ -89,10 +94,12 @@ class Trail:
         self._pairs: list[list[Pair]] = []
         self.moved: list[float] = []
         for run in runs:
+            if not run.crossings:
+                continue
             base, moved = len(self._at), self.moved[-1] if self.moved else 0.0
             for place, crossing in enumerate(run.crossings):
                 self._at.append(crossing.at)
-                self.moved.append(moved + crossing.level - run.first.level)
+                self.moved.append(moved + crossing.level - run.crossings[0].level)
                 self._pairs.append(_pairs_back(run.crossings[: place + 1], base, slack))
             # The newest figures have not reached the next level yet, which bounds the whole too.
             self._pairs[-1][:0] = _below_the_next(run, base, slack)
@@ -148,7 +155,7 @@ def _pairs_back(crossings: Sequence[Crossing], base: int, slack: int) -> list[Pa
 def _below_the_next(run: Run, base: int, slack: int) -> list[Pair]:
     pairs: list[Pair] = []
     for place, old in enumerate(run.crossings):
-        share = run.top.level + STEP - old.level
+        share = run.crossings[-1].level + STEP - old.level
         low = (run.seen - old.after - slack) / share
         pairs.append(Pair(base + place, max(0.0, low), math.inf, 0.0))
     return pairs

@@ -229,7 +229,7 @@ def _refusal(request: Request, balance: Balance, zone: Zone) -> Admission | None
             zone=zone,
             reason=_no_room(limit, balance, wanted),
             binding=limit.key,
-            resets_at=balance.window.closes_at,
+            resets_at=balance.has_room_at,
             waits=held_is_enough,
             short=True,
         )
@@ -259,6 +259,7 @@ def _no_room(limit: Limit, balance: Balance, wanted: int) -> str:
     return (
         f"{limit.label}: needs {show(limit.unit, wanted)}, {show(limit.unit, balance.room)} left "
         f"({parts} of {show(limit.unit, limit.cap)})"
+        + (f": {limit.lowered.because}" if limit.lowered else "")
     )
 
 

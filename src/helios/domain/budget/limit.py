@@ -3,9 +3,17 @@
 from dataclasses import dataclass, field
 
 from helios.domain.budget.units import Amounts, Unit
-from helios.domain.budget.window import Window, WindowRule
+from helios.domain.budget.window import NEVER, Window, WindowRule
 from helios.domain.budget.zones import Thresholds
 from helios.domain.pricing import Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Why a ceiling is below what was set, and until when (seconds since 1970, UTC)."""
+
+    because: str
+    until: float = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +23,8 @@ class Limit:
     `key` names the ceiling for ever ("plan/five-hour/messages"); `window_key` names the window it
     counts in, so that several ceilings (all messages, the strong model's share) turn over
     together. `tiers` restricts it to calls of these tiers; empty means every call. `zoned` limits
-    throttle as they fill; the others only stop at the ceiling.
+    throttle as they fill; the others only stop at the ceiling. `lowered` says that `cap` is below
+    what was set.
     """
 
     key: str
@@ -27,6 +36,7 @@ class Limit:
     tiers: frozenset[Tier] = frozenset()
     zoned: bool = False
     thresholds: Thresholds = field(default_factory=Thresholds)
+    lowered: Lowered | None = None
 
     def applies_to(self, tier: Tier) -> bool:
         """Whether a call of this tier counts here."""
@@ -55,6 +65,12 @@ class Balance:
     def room(self) -> int:
         """What can still be reserved; a breach makes no room, it used some up."""
         return max(0, self.limit.cap - self.spent - self.held)
+
+    @property
+    def has_room_at(self) -> float:
+        """When there is room again at the latest: a new window, or the ceiling as it was set."""
+        lowered = self.limit.lowered
+        return min(self.window.closes_at, lowered.until) if lowered else self.window.closes_at
 
     @property
     def used(self) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -12,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from helios.errors import UsageError
+from helios.errors import ConflictError, UsageError
 from helios.providers.simulator.answering import Setup
 from helios.providers.simulator.server import Simulator
 
@@ -126,7 +127,8 @@ async def host(setup: Setup, port: int = 0) -> Hosted:
         port: 0 takes any free one.
 
     Raises:
-        UsageError: the port is taken.
+        ConflictError: the port is taken.
+        UsageError: it cannot be used.
     """
     # Named as TCP, because asyncio sets TCP_NODELAY only then: 40 ms an answer otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -136,7 +138,8 @@ async def host(setup: Setup, port: int = 0) -> Hosted:
     except (OSError, OverflowError) as error:
         listener.close()
         setup.meter.close()
-        raise UsageError(
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise (ConflictError if taken else UsageError)(
             f"the simulator cannot listen on {HOST}:{port}: {error}",
             next_step="Choose another port, or 0 for any free one.",
         ) from error

@@ -85,6 +85,11 @@ class SqlBudgetBook:
             lambda connection: spending.add_spend(connection, spend), patient=True
         )
 
+    async def forwarded(self, since: float, until: float, *, simulated: bool) -> tuple[Spend, ...]:
+        """What went through the gateway, the oldest first."""
+        bound = {"since": since, "until": until, "simulated": simulated}
+        return tuple(map(rows.spend_from, await self._rows(spending.FORWARDED, **bound)))
+
     async def totals(
         self, by: SpendBy, since: float, until: float, *, simulated: bool
     ) -> tuple[SpendTotal, ...]:

@@ -142,16 +142,22 @@ def spend_row(spend: Spend) -> dict[str, Any]:
     }
 
 
+def spend_from(row: Row) -> Spend:
+    """What a request spent, as it is stored."""
+    stored = {key: row[key] for key in row if key != "seq" and not key.endswith("_tokens")}
+    return Spend(**stored, usage=_usage_from(row))
+
+
+def _usage_from(row: Row) -> Usage:
+    kinds = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+    return Usage(*(int(row[kind]) for kind in kinds))
+
+
 def total_from(row: Row) -> SpendTotal:
     """A sum; PostgreSQL sums whole numbers into decimals, exactly."""
     return SpendTotal(
         name=row["name"],
         messages=int(row["messages"]),
-        usage=Usage(
-            int(row["input_tokens"]),
-            int(row["output_tokens"]),
-            int(row["cache_write_tokens"]),
-            int(row["cache_read_tokens"]),
-        ),
+        usage=_usage_from(row),
         cost_microusd=int(row["cost_microusd"]),
     )
