@@ -45,7 +45,7 @@ def test_a_key_is_made_used_listed_and_revoked(helios: Helios) -> None:
     assert secret not in made.err
     assert "export ANTHROPIC_BASE_URL=http://127.0.0.1:8002\n" in made.err
     assert "export ANTHROPIC_API_KEY=" in made.err
-    assert "account keys/ci, at most 5usd/day" in made.err
+    assert "account keys/ci, at most $5.00 per day" in made.err
     limits = {g["key"]: g for g in helios.run("budget", "--json").data["limits"]}
     assert limits["simulated/account/keys/ci/ci/microusd"]["cap"] == 5_000_000
 
@@ -126,10 +126,12 @@ def test_a_name_is_taken_and_a_ceiling_stays_as_it_is(helios: Helios) -> None:
         (["create", "a b"], "'a b' must be"),
         (["create", "a/b"], "'a/b' must be"),
         (["create", ""], "must be"),
-        (["create", "ci", "--account", "a//b"], "must be"),
+        (["create", "ci", "--account", "a//b"], "--account: 'a//b' must be"),
         (["create", "ci", "--account", "/".join("abcdefghi")], "deeper than 8"),
         (["create", "ci", "--models", "claude-opuss"], "mean claude-opus-5-5"),
         (["create", "ci", "--models", "claude-*", "모델"], "'모델': no model"),
+        (["create", "ci", "--models", "claude-quux-*"], "'claude-quux-*': no model"),
+        (["create", "ci", "--models", "openai:gpt-5-mini"], "no model"),
         (["create", "ci", "--models", ""], "no model"),
         (["create", "ci", "--models"], "--models names none"),
         (["create", "ci", "--models", "--rate", "5"], "--models names none"),
@@ -147,6 +149,8 @@ def test_a_name_is_taken_and_a_ceiling_stays_as_it_is(helios: Helios) -> None:
         (["create", "ci", "--budget", "5usd/fortnight"], "periods: ever, 5h, day"),
         (["create", "ci", "--budget", "0usd/day"], "not possible"),
         (["create", "ci", "--budget", f"{'9' * 400}usd/day"], "not possible"),
+        (["create", "ci", "--budget", "-5usd/day"], "--budget '-5usd/day' is not possible"),
+        (["create", "ci", "--budget", "1.5messages/day"], "'1.5messages/day' is not possible"),
         (["create", "ci", "--budget", "5usd/day", "--account", ""], "everybody"),
         (["revoke", "없음"], "no key '없음'"),
     ],

@@ -4,11 +4,12 @@ from cyclopts import App, Group
 
 from helios import __version__
 
+FIRST_TRY = "A first try: `helios init`, `helios check`, `helios plan`, `helios run`."
 app = App(
     name="helios",
     version=__version__,
     help="Runs many AI agent projects at once on a fixed model budget.",
-    help_epilogue="A first try: `helios init`, `helios check`, `helios plan`, `helios run`.",
+    help_epilogue=FIRST_TRY,
 )
 PROJECTS, RUNS, LOOKS = (
     Group(name, sort_key=place)
@@ -22,7 +23,7 @@ for order, (verb, module, group, about) in enumerate(
         ("run", "running", RUNS, "Run a project, or go on with its unfinished run."),
         ("resume", "running", RUNS, "Go on with a run, as the project was when it began."),
         ("cancel", "running", RUNS, "End a run; what is finished is kept."),
-        ("serve", "serve", RUNS, "Serve the HTTP API for other programs."),
+        ("serve", "serve", RUNS, "The gateway for Anthropic clients, and the HTTP API."),
         ("keys", "keys", RUNS, "Keys for the gateway's clients: budget, models, rate."),
         ("simulate-provider", "simulate", RUNS, "Serve simulated answers, for trying things out."),
         ("status", "looking", LOOKS, "How far a project's newest run is."),
@@ -35,4 +36,6 @@ for order, (verb, module, group, about) in enumerate(
     # By name: a command loads what it needs when it is called, not before.
     function = "app" if module in ("budget", "keys") else verb.replace("-", "_")
     place = f"helios.cli.{module}:{function}"
-    app.command(place, name=verb, group=group, sort_key=order, help=about)
+    # An app of its own says in its definition that the first try is not told again.
+    own = {} if function == "app" else {"help_epilogue": ""}
+    app.command(place, name=verb, group=group, sort_key=order, help=about, **own)

@@ -48,7 +48,7 @@ async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wa
             if as_json:
                 print_line({"event": "summary", **summary_to_json(summary, session.finish.branch)})
             else:
-                show_summary(out(), summary, session.finish.branch, report, settings.home)
+                show_summary(out(), summary, session.finish.branch, report)
             unhappy = next((t.id for t in summary.tasks if t.state is TaskState.FAILED), "TASK")
     return _farewell(ended, file, unhappy, as_json=as_json)
 

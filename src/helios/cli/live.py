@@ -4,12 +4,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from helios.cli.terminal import STATE_LOOKS, clock_time, duration, state_text
@@ -126,30 +127,55 @@ def _bar(progress: Progress) -> Table:
 
 def _end(progress: Progress) -> str:
     if progress.run.finished_at is not None:
-        return f"ended {clock_time(progress.run.finished_at)}"
+        return f"ended {clock_time(progress.run.finished_at, progress.at)}"
     if progress.run.state is RunState.STOPPED or progress.ends_at is None:
         return str(progress.run.state)
     left_s = max(0.0, progress.ends_at - progress.at)
-    return f"ends about {clock_time(progress.ends_at)}, in {duration(left_s)}"
+    return f"ends about {clock_time(progress.ends_at, progress.at)}, in {duration(left_s)}"
 
 
 def _gauges(progress: Progress) -> list[RenderableType]:
-    return [gauge_line(gauge) for gauge in progress.budget.gauges if "strong" not in gauge.key]
+    shown = (gauge for gauge in progress.budget.gauges if "strong" not in gauge.key)
+    return [gauge_line(gauge, progress.at) for gauge in shown]
 
 
-def gauge_line(gauge: Gauge) -> Table:
-    """One limit: a bar, its figures, its zone as a word and a colour, when it resets."""
-    resets = f"resets {clock_time(gauge.resets_at)}" if gauge.resets_at else ""
-    shows_zone = gauge.zoned and gauge.resets_at
-    zone = f"[{ZONE_STYLE[gauge.zone]}]{gauge.zone}[/]" if shows_zone else ""
-    line = Table.grid(padding=(0, 2, 0, 0))
-    told = (zone, f"[dim]{resets}[/]" if resets else "")
-    line.add_row(
-        _meter(gauge.used, HEALTH_STYLE[gauge.health]),
-        f"{escape(gauge.label)} {_amounts(gauge)} ({gauge.used:.0%})",
-        *(text for text in told if text),
-    )
-    return line
+def gauge_line(gauge: Gauge, now: float, span: str = "", after: str = "") -> RenderableType:
+    """One limit: a bar, its figures, its zone as a word and a colour, when it resets.
+
+    Args:
+        gauge: how full it is.
+        now: the time it is seen at, UTC seconds.
+        span: its period in words, where its name does not tell.
+        after: its period from the next window on, where this one is still of another.
+    """
+    figures = [f"{escape(' '.join((_amounts(gauge), span)).strip())} ({gauge.used:.0%})"]
+    if gauge.zoned and gauge.resets_at:
+        figures.append(f"[{ZONE_STYLE[gauge.zone]}]{gauge.zone}[/]")
+    if gauge.resets_at:
+        figures.append(f"[dim]resets {clock_time(gauge.resets_at, now)}{after}[/]")
+    meter = _meter(gauge.used, HEALTH_STYLE[gauge.health])
+    return _GaugeLine(meter, Text(gauge.label), Text.from_markup("  ".join(figures)))
+
+
+@dataclass(frozen=True, slots=True)
+class _GaugeLine:
+    """A limit on one line, or on two where it does not fit."""
+
+    meter: Text
+    label: Text
+    figures: Text
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        name = Text("  ").join((self.meter, self.label))
+        whole = Text(" ").join((name, self.figures))
+        if whole.cell_len <= options.max_width:
+            yield whole
+            return
+        named = Table.grid(Column(width=BAR_WIDTH + 2), Column(overflow="fold"))
+        named.add_row(self.meter, self.label)
+        yield named
+        indent = min(BAR_WIDTH + 2, max(0, options.max_width - self.figures.cell_len))
+        yield Text(" " * indent) + self.figures
 
 
 def _meter(share: float, style: str) -> Text:
@@ -159,10 +185,8 @@ def _meter(share: float, style: str) -> Text:
 
 
 def _amounts(gauge: Gauge) -> str:
-    used = gauge.spent + gauge.held
-    if gauge.unit is Unit.MESSAGES:
-        return f"{used:,}/{gauge.cap:,}"
-    return f"{show(gauge.unit, used)}/{show(gauge.unit, gauge.cap)}"
+    used = show(gauge.unit, gauge.spent + gauge.held).partition(" ")[0]
+    return f"{used}/{show(gauge.unit, gauge.cap)}"
 
 
 def _tasks(progress: Progress, height: int, spinner: str) -> Table:

@@ -32,14 +32,16 @@ def run(words: Sequence[str]) -> int:
 
     from helios.cli.app import app
     from helios.cli.terminal import say_error, talk
-    from helios.errors import HeliosError
+    from helios.errors import HeliosError, UsageError
 
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        talk().print(f"[bold red]✗[/] {error}", highlight=False)
-        talk().print("  `helios --help` lists the commands.")
-        return 2
+        from helios.cli.mistakes import explain
+
+        said, helps = explain(error)
+        say_error(UsageError(said, next_step=helps), as_json="--json" in words)
+        return UsageError.exit_code
     except HeliosError as error:
         say_error(error, as_json="--json" in words)
         return error.exit_code

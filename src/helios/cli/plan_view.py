@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from helios.cli.terminal import clock_time, day_and_time, duration
+from helios.cli.terminal import day_and_time, duration
 from helios.domain.budget.units import Unit, show
 from helios.domain.workflow.spec import ProjectSpec
 from helios.services.planner import PlannedTask, ProjectPlan
@@ -67,4 +67,4 @@ def _show_sums(console: Console, spec: ProjectSpec, plan: ProjectPlan) -> None:
         return
     console.print(f"\n[bold red]✗[/] {escape(plan.verdict)}")
     if plan.resets_at is not None:
-        console.print(f"  This window resets at {clock_time(plan.resets_at)}.")
+        console.print(f"  This window resets at {day_and_time(plan.resets_at)}.")

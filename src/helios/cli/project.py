@@ -1,13 +1,17 @@
 """init, check, plan: before anything runs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from helios.cli.options import DEFAULT_FILE, AsJson, ProjectPath, SettingFlags, go
 from helios.cli.terminal import next_command, out, print_json, talk
 from helios.errors import ConflictError
+
+if TYPE_CHECKING:
+    from helios.config import Settings
+    from helios.domain.workflow.spec import ProjectSpec
 
 
 def init(
@@ -84,5 +88,20 @@ async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         print_json(plan_to_json(made))
     else:
         show_plan(out(), project.spec, made)
-        next_command("helios run" if file == DEFAULT_FILE else f"helios run {file}")
+        if unfinished is None and _nobody_answers(project.spec, house.settings):
+            talk().print(
+                "[yellow]■[/] `helios run` will refuse: no model is configured to answer the "
+                "agents.\n  Set ANTHROPIC_API_KEY or the setting `provider`, or name recorded "
+                "answers with `answers:`."
+            )
+        else:
+            next_command("helios run" if file == DEFAULT_FILE else f"helios run {file}")
     return 0 if made.fits else BudgetExhausted.exit_code
+
+
+def _nobody_answers(spec: "ProjectSpec", settings: "Settings") -> bool:
+    """Whether a new run would have agents and no model to answer them."""
+    from helios.bootstrap.house import surroundings
+
+    has_agents = any(task.agent for task in spec.tasks)
+    return has_agents and not spec.answers and surroundings(settings).simulated

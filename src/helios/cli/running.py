@@ -17,7 +17,11 @@ Wait = Annotated[
     bool, Parameter(help="Wait for a budget window to reset instead of stopping with code 4.")
 ]
 Provider = Annotated[
-    str | None, Parameter(help="anthropic or simulator; by the key at hand when not said.")
+    str | None,
+    Parameter(
+        help="anthropic, openai, google, ollama, claude-code, simulator or a plug-in's; by the key "
+        "at hand when not said."
+    ),
 ]
 
 

@@ -19,9 +19,7 @@ STATE_MARK = {
 }
 
 
-def show_summary(
-    console: Console, summary: RunSummary, branch: str | None, report: Path, home: Path
-) -> None:
+def show_summary(console: Console, summary: RunSummary, branch: str | None, report: Path) -> None:
     """Tasks, retries, models, cost and saving, time and speed-up, where the result is."""
     run = summary.run
     mark = STATE_MARK.get(run.state, str(run.state))
@@ -59,7 +57,7 @@ def show_summary(
     facts.add_row("critical path", escape(" → ".join(summary.critical_path)))
     if branch:
         facts.add_row("result", f"branch {escape(branch)}")
-    facts.add_row("report", escape(_short(report, home)))
+    facts.add_row("report", escape(_short(report)))
     console.print(facts)
     _show_unhappy(console, summary)
 
@@ -70,9 +68,7 @@ def _show_unhappy(console: Console, summary: RunSummary) -> None:
             console.print(f"{state_text(task.state)} {escape(task.id)}: {escape(task.reason)}")
 
 
-def _short(path: Path, home: Path) -> str:
+def _short(path: Path) -> str:
     """Relative to where the user stands, if it lies below."""
-    for start in (Path.cwd(), home.parent):
-        if path.is_relative_to(start):
-            return str(path.relative_to(start))
-    return str(path)
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

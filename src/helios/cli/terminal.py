@@ -2,6 +2,8 @@
 
 import json
 import time as _calendar
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +23,10 @@ STATE_LOOKS: dict[TaskState, tuple[str, str]] = {
     TaskState.CANCELLED: ("⊘", "yellow"),
 }
 """Icon and colour of each state; the word is always shown beside them."""
+
+
+DAY_S = 86_400.0
+MOST_SUGGESTED = 8
 
 
 def out() -> Console:
@@ -55,7 +61,7 @@ def say_error(error: HeliosError, *, as_json: bool) -> None:
         console.print(escape(render(error.problems, width=console.width)), end="\n\n")
     console.print(f"[bold red]✗[/] {escape(error.message)}")
     if isinstance(error, BudgetExhausted) and error.resets_at is not None:
-        console.print(f"  The window resets at {clock_time(error.resets_at)}.")
+        console.print(f"  The window resets at {day_and_time(error.resets_at)}.")
     if error.next_step:
         console.print(f"  {escape(error.next_step)}")
 
@@ -77,15 +83,27 @@ def error_to_json(error: HeliosError) -> dict[str, Any]:
     return data
 
 
+def suggestion(word: str, known: Collection[str]) -> str:
+    """What somebody may have meant who named something that is not there."""
+    close = get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    shown = ", ".join(sorted(known)[:MOST_SUGGESTED]) or "none"
+    more = len(known) - MOST_SUGGESTED
+    return f"There are: {shown}{f' and {more} more' if more > 0 else ''}."
+
+
 def next_command(text: str) -> None:
     """The command that is most likely wanted now."""
     talk().print(f"[dim]next:[/] {text}")
 
 
-def clock_time(at: float | None) -> str:
+def clock_time(at: float | None, now: float) -> str:
     """A UTC time in the user's own zone, as HH:MM, with the date when it is not within a day."""
     if at is None or at == NEVER:
         return "never"
+    if abs(at - now) >= DAY_S:
+        return day_and_time(at)
     return _calendar.strftime("%H:%M", _calendar.localtime(at))
 
 
