@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from platformdirs import user_config_path, user_data_path
 
@@ -100,7 +101,7 @@ class Settings:
     @property
     def database_url(self) -> str:
         """The database of the ledger and of the runs."""
-        return self.database or f"sqlite:///{self.home / 'helios.db'}"
+        return self.database or sqlite_url(self.home / "helios.db")
 
     def shown(self) -> dict[str, str]:
         """Every setting as text, secrets masked."""
@@ -109,6 +110,11 @@ class Settings:
             value = getattr(self, name)
             shown[name] = "(set)" if name in SECRETS and value else str(value)
         return shown
+
+
+def sqlite_url(file: Path) -> str:
+    """The address of a database in a file, whose name may hold what means something in a URL."""
+    return f"sqlite:///{quote(str(file), safe='/ ')}"
 
 
 def setting_names() -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from helios.bootstrap.house import House, open_house
-from helios.bootstrap.learning import Learnt, beside, learn
+from helios.bootstrap.learning import Learnt, learn
 from helios.config import Settings
 from helios.domain.budget.spend import Spend
 from helios.domain.usage import Usage
@@ -16,8 +17,9 @@ MODEL = "claude-opus-5-5"
 TOOK = Usage(12, 340, 812, 23_738)
 
 
-def spend(number: int, at: float, usage: Usage = TOOK, *, simulated: bool = False) -> Spend:
-    return Spend(f"gw_{number}", at, MODEL, "frontier", usage, 100, simulated, "gateway")
+def spend(message: str, at: float) -> Spend:
+    own = Spend("gw_1", at, MODEL, "frontier", TOOK, 100, simulated=False, source="gateway")
+    return replace(own, message_id=message)
 
 
 def call(at: float, message: str = "msg_1", usage: Usage = TOOK) -> TranscriptCall:
@@ -37,21 +39,6 @@ def line_of(call: TranscriptCall) -> str:
     return json.dumps(row) + "\n"
 
 
-def test_a_call_the_gateway_passed_on_is_told_from_one_beside_it() -> None:
-    own, others = call(100.0), call(100.0, "msg_2", Usage(13, 340, 812, 23_738))
-    assert beside([own, others], [spend(1, 130.0)]) == (others,)
-    # Its output is noted before it is complete.
-    early = call(100.0, "msg_3", Usage(12, 1, 812, 23_738))
-    assert beside([early], [spend(1, 130.0)]) == ()
-
-
-def test_each_call_through_the_gateway_explains_one() -> None:
-    twins = [call(100.0), call(101.0, "msg_2")]
-    assert beside(twins, [spend(1, 130.0)]) == (twins[1],)
-    assert beside(twins, [spend(1, 130.0), spend(2, 131.0)]) == ()
-    assert beside(twins, [spend(1, 30.0), spend(2, 5000.0)]) == tuple(twins)
-
-
 def test_what_was_passed_on_or_simulated_is_not_booked_and_a_second_reading_books_nothing(
     tmp_path: Path,
 ) -> None:
@@ -60,7 +47,7 @@ def test_what_was_passed_on_or_simulated_is_not_booked_and_a_second_reading_book
 
     async def work(house: House) -> tuple[Learnt, Learnt]:
         now = house.clock.now()
-        await house.stores.budget.save_spend(spend(1, now - 500))
+        await house.stores.budget.save_spend(spend("msg_1", now - 500))
         calls = [
             call(now - 520),
             call(now - 400, "msg_outside", Usage(7, 8, 0, 0)),

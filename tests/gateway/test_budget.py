@@ -385,6 +385,8 @@ def test_whose_work_it_is(tmp_path: Path) -> None:
             ("acme/shop", "acme/shop", "fix", "local"),
             ("shop", "shop", "session-1", "agent-7"),
         ]
+        named = rig._rows("SELECT message_id FROM spends")
+        assert len({name for (name,) in named if name.startswith("msg_sim_")}) == 2
         bad = ask(rig.url, headers={"X-Helios-Project": "../up"})
         assert error_of(bad) == (400, "invalid_request_error")
         assert "x-helios-project" in bad.json()["error"]["message"]

@@ -1,27 +1,22 @@
 """What happened beside Helios on the same plan: read from Claude Code's own files when asked to."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from helios.bootstrap.house import House
-from helios.domain.budget.spend import Spend
 from helios.errors import UnknownPrice, UsageError
 from helios.providers.signals.cli_events import parse_event_line
 from helios.providers.signals.figures import Parsed
-from helios.providers.signals.transcripts import (
-    TranscriptCall,
-    Transcripts,
-    read_transcripts,
-)
+from helios.providers.signals.transcripts import Transcripts, read_transcripts
 from helios.services.allocations import Report
 
 OUTSIDE = "outside Helios"
 WINDOW_S = 5 * 3600.0
 SIMULATED = "msg_sim_"
 """What the simulator's messages are called by."""
-LONGEST_CALL_S = 3600.0
 SETTLING_S = 60.0
 """A call so young may be on its way through the gateway, which books it at its end."""
 
@@ -71,10 +66,11 @@ async def _book(house: House, found: Transcripts, told: Parsed) -> Learnt:
         for call in found.calls
         if since <= call.at <= now - SETTLING_S and not call.message_id.startswith(SIMULATED)
     ]
-    forwarded = await house.stores.budget.forwarded(since, now, simulated=False)
-    outside = beside(in_window, forwarded)
+    own = await house.stores.budget.answers(since - SETTLING_S, math.inf, simulated=False)
     booked = unpriced = 0
-    for call in outside:
+    for call in in_window:
+        if call.message_id in own:
+            continue
         name = f"outside/{call.message_id}/{call.request_id}"
         is_new = await house.stores.ledger.entry(name) is None
         report = Report(
@@ -101,38 +97,6 @@ async def _window(house: House) -> tuple[float, float]:
         if signal.window == "five_hour" and (signal.resets_at or 0.0) > now:
             since = (signal.resets_at or now) - WINDOW_S
     return since, now
-
-
-def beside(
-    calls: Iterable[TranscriptCall], forwarded: Iterable[Spend]
-) -> tuple[TranscriptCall, ...]:
-    """The calls that did not go through the gateway, each of whose calls explains one at most.
-
-    The gateway keeps no name that a transcript has. What it keeps of a call is in the transcript as
-    well: the model, the tokens of each kind that went in, and no fewer that came out, because
-    some versions note the output before it is complete.
-    """
-    left = list(forwarded)
-    outside: list[TranscriptCall] = []
-    for call in calls:
-        own = next((spend for spend in left if _is_same(call, spend)), None)
-        if own is None:
-            outside.append(call)
-        else:
-            left.remove(own)
-    return tuple(outside)
-
-
-def _is_same(call: TranscriptCall, spend: Spend) -> bool:
-    one, other = call.usage, spend.usage
-    return (
-        call.model == spend.model
-        and one.input_tokens == other.input_tokens
-        and one.cache_write_tokens == other.cache_write_tokens
-        and one.cache_read_tokens == other.cache_read_tokens
-        and one.output_tokens <= other.output_tokens
-        and -SETTLING_S <= spend.at - call.at <= LONGEST_CALL_S
-    )
 
 
 def _read_events(path: Path, at: float) -> Parsed:

@@ -9,6 +9,7 @@ from helios.agents import outputs
 from helios.bootstrap.house import Desk, House
 from helios.bootstrap.providers import vendor_settings
 from helios.codebase.worktrees import GitWorkspace
+from helios.config import sqlite_url
 from helios.domain.workflow.spec import ProjectSpec
 from helios.engine.runs import RunEngine, RunParts
 from helios.ports.models import Provider
@@ -155,4 +156,4 @@ def _engine_url(house: House, record: RunRecord) -> str:
         return house.settings.database_url
     folder = house.run_home(record.id)
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'engine.db'}"
+    return sqlite_url(folder / "engine.db")

@@ -57,8 +57,8 @@ class BudgetBook(Protocol):
         """Store what a request spent, once."""
         ...
 
-    async def forwarded(self, since: float, until: float, *, simulated: bool) -> tuple[Spend, ...]:
-        """What went through the gateway, the oldest first."""
+    async def answers(self, since: float, until: float, *, simulated: bool) -> frozenset[str]:
+        """The provider's names of the answers that were booked, as far as they are known."""
         ...
 
     async def totals(

@@ -113,19 +113,20 @@ def _own_limits(run: RunId, budget: BudgetSpec) -> tuple[Limit, ...]:
     if budget.cost_usd is not None:
         cap = round(budget.cost_usd * MICRO)
         limits.append(_total(scope, Unit.MICROUSD, cap, "this run's cost"))
-    if budget.strong_share is not None and budget.messages is not None:
-        limits.append(
-            Limit(
-                key=f"{scope}/strong-messages",
-                unit=Unit.MESSAGES,
-                cap=share_of_cap(budget.messages, budget.strong_share),
-                window=Forever(),
-                window_key=scope,
-                label="strong share of this run",
-                tiers=STRONG_TIERS,
-            )
-        )
+    if budget.strong_share is not None and limits:
+        limits.append(_strong_part(limits[0], budget.strong_share))
     return tuple(limits)
+
+
+def _strong_part(whole: Limit, share: float) -> Limit:
+    """The strong models' share (0..1) of a run's own ceiling."""
+    return replace(
+        whole,
+        key=f"{whole.window_key}/strong-{whole.unit}",
+        cap=share_of_cap(whole.cap, share),
+        label="strong share of this run",
+        tiers=STRONG_TIERS,
+    )
 
 
 def _total(scope: str, unit: Unit, cap: int, label: str) -> Limit:

@@ -12,7 +12,8 @@ SpendBy = Literal["model", "project", "agent", "task", "account", "tier"]
 class Spend:
     """One answered call, or usage that somebody reported. Names that are not known are empty.
 
-    `asked` is the model that was asked for, where somebody else may have decided.
+    `asked` is the model that was asked for, where somebody else may have decided; `message_id` the
+    provider's name for the answer.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Spend:
     task: str = ""
     agent: str = ""
     asked: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,7 @@ class Passage:
         fees = SEARCH_FEE_MICROUSD * told.server_tools.get(SEARCHES, 0)
         cost = told.rate.cost_microusd(listed, self.outgoing.bound[Unit.MICROUSD]) + fees
         actual = {**call_actual(model, usage), Unit.MICROUSD: cost}
-        spend = self._spend(model, usage, cost)
+        spend = self._spend(model, usage, cost, told.message_id)
         await self._stored(
             lambda: parts.governor.settle(call.request_id, self._entry.fence, actual),
             lambda: parts.book.save_spend(spend),
@@ -269,7 +269,7 @@ class Passage:
                 return
         await write()
 
-    def _spend(self, model: Model, usage: Usage, cost_microusd: int) -> Spend:
+    def _spend(self, model: Model, usage: Usage, cost_microusd: int, message_id: str = "") -> Spend:
         call, parts = self.call, self._parts
         return Spend(
             request_id=call.request_id,
@@ -285,6 +285,7 @@ class Passage:
             task=call.task,
             agent=call.agent,
             asked=call.asked.model,
+            message_id=message_id,
         )
 
     def _priced(self, answered_by: str, usage: Usage) -> Model:
@@ -315,7 +316,9 @@ class Passage:
 
     async def _charge_estimate(self, why: str) -> None:
         parts = self._parts
-        spend = self._spend(self.outgoing.model, Usage(), self.outgoing.bound[Unit.MICROUSD])
+        bound = self.outgoing.bound[Unit.MICROUSD]
+        message_id = self._meter.metered().message_id if self._meter else ""
+        spend = self._spend(self.outgoing.model, Usage(), bound, message_id)
         await self._stored(
             lambda: parts.ledger.charge_unknown(self.call.request_id),
             lambda: parts.book.save_spend(spend),

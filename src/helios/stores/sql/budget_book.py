@@ -85,10 +85,11 @@ class SqlBudgetBook:
             lambda connection: spending.add_spend(connection, spend), patient=True
         )
 
-    async def forwarded(self, since: float, until: float, *, simulated: bool) -> tuple[Spend, ...]:
-        """What went through the gateway, the oldest first."""
+    async def answers(self, since: float, until: float, *, simulated: bool) -> frozenset[str]:
+        """The provider's names of the answers that were booked, as far as they are known."""
         bound = {"since": since, "until": until, "simulated": simulated}
-        return tuple(map(rows.spend_from, await self._rows(spending.FORWARDED, **bound)))
+        found = await self._rows(spending.ANSWERS, **bound)
+        return frozenset(row["message_id"] for row in found)
 
     async def totals(
         self, by: SpendBy, since: float, until: float, *, simulated: bool

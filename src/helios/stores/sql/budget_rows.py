@@ -139,13 +139,8 @@ def spend_row(spend: Spend) -> dict[str, Any]:
         "task": storable(spend.task),
         "agent": storable(spend.agent),
         "asked": storable(spend.asked),
+        "message_id": storable(spend.message_id),
     }
-
-
-def spend_from(row: Row) -> Spend:
-    """What a request spent, as it is stored."""
-    stored = {key: row[key] for key in row if key != "seq" and not key.endswith("_tokens")}
-    return Spend(**stored, usage=_usage_from(row))
 
 
 def _usage_from(row: Row) -> Usage:

@@ -275,6 +275,7 @@ spends = Table(
     Column("task", Name, nullable=False),
     Column("agent", Name, nullable=False),
     Column("asked", Name, nullable=False, server_default=""),
+    Column("message_id", Name, nullable=False, server_default=""),
     UniqueConstraint("request_id"),
     Index(None, "simulated", "at"),
     Index(None, "agent", "model", "simulated", "at"),

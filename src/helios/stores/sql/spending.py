@@ -48,10 +48,8 @@ _IN_KIND = _column.simulated == bindparam("simulated", type_=Boolean())
 _IN_SPAN = and_(_IN_KIND, _column.at >= _SINCE, _column.at < _UNTIL)
 
 
-FORWARDED = (
-    select(spends).where(_IN_SPAN, _column.source == "gateway").order_by(_column.at, _column.seq)
-)
-"""Whole rows of calls through the gateway, the oldest first; bound: since, until, simulated."""
+ANSWERS = select(_column.message_id).where(_IN_SPAN, _column.message_id != "")
+"""The names of answers; bound: since, until, simulated."""
 
 
 def _sums(*names: str) -> list[ColumnElement[int]]:

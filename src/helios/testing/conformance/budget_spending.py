@@ -77,14 +77,14 @@ class SpendingChecks(BookSuite):
             (total,) = await book.totals("project", *EVER, simulated=True)
             assert total == total_of(PROJECT, [_booked(call)])
 
-    async def check_1_what_was_forwarded_is_read_back(self) -> None:
-        """The gateway's alone, real or simulated, within the span, the oldest first."""
-        late, early = (replace(spend_of(n), source="gateway", at=NOON - n) for n in (1, 2))
-        other = replace(spend_of(3), source="api", at=NOON - 1)
+    async def check_1_the_names_of_answers_are_read_back(self) -> None:
+        """Real or simulated, within the span, those that are known."""
+        one, two = (replace(spend_of(n), message_id=f"답-{n}", at=NOON - n) for n in (1, 2))
+        after = replace(one, request_id="지금", message_id="later", at=NOON)
         async with self._open() as (book, _):
-            await _save(book, [late, early, other, replace(early, request_id="지금", at=NOON)])
-            assert await book.forwarded(NOON - 2, NOON, simulated=False) == (early, late)
-            assert await book.forwarded(NOON - 2, NOON, simulated=True) == ()
+            await _save(book, [one, two, replace(spend_of(3), at=NOON - 1), after])
+            assert await book.answers(NOON - 2, NOON, simulated=False) == {"답-1", "답-2"}
+            assert await book.answers(NOON - 2, NOON, simulated=True) == set()
 
     async def check_3_sums_by_every_name(self) -> None:
         """The same as adding up one by one; the dearest first; no name is a name too."""

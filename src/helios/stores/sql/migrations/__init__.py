@@ -9,7 +9,7 @@ from helios.errors import StoreError
 from helios.stores.sql.engines import begin
 from helios.stores.sql.faults import is_missing_table
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest version; alembic is loaded only for a database that is not at it."""
 
 VERSION_TABLE = "helios_version"
