@@ -17,7 +17,8 @@ from helios.domain.budget.units import Unit
 from helios.domain.budget.window import Forever, WindowRule
 from helios.domain.gateway.key import LOCAL, GatewayKey
 from helios.domain.gateway.refusal import Refusal
-from helios.ports.upstream import Headers
+from helios.ports.upstream import Headers, UpstreamRequest
+from helios.server.gateway.messages import Afterwards
 from helios.services.governor import Governor
 from helios.services.responses import BatchInbound
 from helios.services.responses.batches import PATH, Answered
@@ -52,21 +53,27 @@ def line(model: str = MODEL, **usage: Any) -> bytes:
 
 @dataclass
 class Scene:
-    """What the provider answers: (status, body) by method and path; 0 breaks the connection."""
+    """What the provider answers: (status, body) by method and path; 0 breaks the connection. To
+    `silent` it answers nothing.
+    """
 
     clock: MovableClock = field(default_factory=MovableClock)
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     go: asyncio.Event = field(default_factory=asyncio.Event)
     made: int = 0
+    silent: str = ""
     provider: RawServer = field(default_factory=RawServer)
     house: House = field(init=False)
     desk: GatewayDesk = field(init=False)
     governor: Governor = field(init=False)
     home: Path = field(default_factory=Path)
+    afterwards: Afterwards = field(default_factory=Afterwards)
 
     async def talk(self, peer: Peer) -> None:
         method, path, _ = self.provider.requests[-1].decode().split(" ", 2)
         await self.go.wait()
+        if f"{method} {path}" == self.silent:
+            await asyncio.sleep(60)
         status, body = self.answers.get(f"{method} {path}", (404, b"{}"))
         if method == "POST" and f"POST {path}" not in self.answers:
             self.made += 1
@@ -92,7 +99,13 @@ class Scene:
     ) -> Answered | Refusal:
         body = json.dumps({"requests": wishes or [wish()]}, ensure_ascii=False).encode()
         call = BatchInbound(name, PATH, headers, body, key, "가게", "가게")
-        return await self.desk.batches.create(call)
+        making = await self.desk.batches.admit(call)
+        if isinstance(making, Refusal):
+            return making
+        try:
+            return await making.send(UpstreamRequest("POST", PATH, headers, body, lane=PATH))
+        finally:
+            await asyncio.wait({self.afterwards.do(name, making.finish())})
 
     async def limit(self, unit: Unit, window: WindowRule) -> None:
         rule = LimitRule(ROOT, f"oracle-{unit}", unit, 10**12, window)

@@ -140,6 +140,7 @@ def test_a_cancellation_while_it_is_noted_loses_nothing(tmp_path: Path, status: 
                 await asyncio.sleep(0)
             creating.cancel()
             await asyncio.gather(creating, return_exceptions=True)
+            await scene.afterwards.wait(10)
             if name in await scene.open():
                 assert (await scene.entry(name)).state is EntryState.SENT
             else:
@@ -160,6 +161,7 @@ def test_a_second_cancellation_changes_nothing(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         creating.cancel()
         await asyncio.gather(creating, return_exceptions=True)
+        await scene.afterwards.wait(10)
         held = await scene.held("one")
         assert await scene.books("one") == ("charged-estimate", held, 1)
         assert await scene.reported() == (held, 1)

@@ -22,6 +22,7 @@ WORDS = (block(0, "text", text=""), delta(0, "text_delta", "text", "simulated: ë
 CALL = (
     block(1, "tool_use", id="t", name="Read", input={}),
     delta(1, "input_json_delta", "partial_json", '{"path":"a"}'),
+    event("content_block_stop", index=1),
 )
 COMPACT = {"context_management": {"edits": [{"type": "compact_20260112"}]}}
 

@@ -17,6 +17,7 @@ from helios.domain.budget.account import LimitRule
 from helios.domain.budget.units import Unit
 from helios.domain.budget.window import Forever, OpensOnUse, WindowRule
 from helios.services.access import Access
+from helios.services.responses import sizing
 from tests.gateway.clients.rig import HOURS_5, Rig, gateway
 from tests.gateway.recorder import plain, recorder
 from tests.gateway.test_budget import HELLO, ask, error_of
@@ -126,6 +127,32 @@ def test_it_is_counted_once_however_often_it_is_tried(tmp_path: Path) -> None:
             assert not second.done()
         assert second.result().status_code == 200
         assert provider.counts == 2
+
+
+@pytest.mark.parametrize("pause_s", [0.0, sizing.COUNT_AGAIN_S])
+def test_a_count_that_failed_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    monkeypatch.setattr(sizing, "COUNT_AGAIN_S", pause_s)
+    provider = Provider()
+    provider.count = plain(529, b"{}")
+    with (
+        recorder(provider) as upstream,
+        gateway(tmp_path / "집", HELLO, simulator_url=upstream.url) as rig,
+    ):
+        rig.limit(Unit.MICROUSD, 3 * CAP, Forever())  # room for its bytes once
+        long = [{"role": "user", "content": "단어 " * 13_000}]
+        with two_at_once(rig, provider, messages=long) as (first, second):
+            provider.count = plain(200, b'{"input_tokens":30000}')
+            assert not second.done()
+            _free_some(rig, "other")  # wakes who waits
+            if pause_s:
+                sleep(0.5)
+                assert (provider.counts, len(provider.sent)) == (1, 1)
+            else:
+                provider.has_been_sent(2)
+                assert not first.done()
+        assert second.result().status_code == 200
 
 
 def _free_some(rig: Rig, name: str) -> None:

@@ -19,6 +19,7 @@ from starlette.types import Message
 from helios.server import serving
 from helios.server.gateway import messages
 from helios.server.gateway.farewell import Told
+from helios.stores.sql import database
 from tests.e2e.helios_process import ROOT, Helios
 from tests.gateway.recorder import Recorder, plain, recorder
 from tests.gateway.test_budget import START
@@ -98,17 +99,27 @@ class Client:
 
 
 @contextmanager
-def serve(home: Path, upstream: Recorder, goodbye_s: float) -> Iterator[tuple[Any, str, Helios]]:
+def serve(
+    home: Path, upstream: Recorder, goodbye_s: float, patience: str = "", **more: str
+) -> Iterator[tuple[Any, str, Helios]]:
     helios = Helios(
         home,
         more={
+            **more,
             "HELIOS_PLAN": "api",
             "ANTHROPIC_BASE_URL": upstream.url,
             "ANTHROPIC_API_KEY": "sk-열쇠".encode().hex(),
         },
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", PATIENCE.format(goodbye_s) + MAIN, "serve", "--port", "0"],
+        [
+            sys.executable,
+            "-c",
+            PATIENCE.format(goodbye_s) + patience + MAIN,
+            "serve",
+            "--port",
+            "0",
+        ],
         env=helios.environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -213,7 +224,8 @@ def test_a_second_signal_ends_at_once_and_closes_the_books(tmp_path: Path) -> No
 
 def test_it_ends_before_docker_kills_it() -> None:
     waits = serving.GOODBYE_S + serving.BILLS_S + 4 * serving.LAST_WORDS_S + 2 * messages.LAST_S
-    assert waits + 2 * serving.LOOK_EVERY_S < 10
+    assert waits + 2 * serving.LOOK_EVERY_S < serving.END_S < 10
+    assert serving.BOOKS_S + database.AT_THE_END.writers_s < serving.END_S
 
 
 @pytest.mark.parametrize(

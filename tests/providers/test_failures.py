@@ -74,7 +74,7 @@ def http(status: str, body: str, *headers: str) -> bytes:
     [
         ("429", RateLimited, "no"),
         ("529", Overloaded, "no"),
-        ("500", Overloaded, "unknown"),
+        ("500", Overloaded, "no"),
         ("cut", ConnectionLost, "unknown"),
         ("malformed", ConnectionLost, "unknown"),
         ("missing-usage", BadOutput, "unknown"),
@@ -213,7 +213,7 @@ def test_an_unknown_host_cost_nothing(ask: Any) -> None:
         ("408 Request Timeout", ModelTimeout, "no", ""),
         ("422 Unprocessable", RequestRefused, "no", "request"),
         ("429 Too Many", RateLimited, "no", ""),
-        ("500 Error", Overloaded, "unknown", ""),
+        ("500 Error", Overloaded, "no", ""),
         ("502 Bad Gateway", ConnectionLost, "unknown", ""),
         ("503 Unavailable", Overloaded, "no", ""),
         ("529 Overloaded", Overloaded, "no", ""),
@@ -231,6 +231,17 @@ def test_every_status_says_what_is_certain_and_what_helps(
         assert caught.value.billed == billed
         assert "거절됨" in caught.value.message
         assert step in caught.value.next_step
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("body", ["<html>500</html>", "", '{"error":{"type":"x"}}', "[]"])
+def test_a_500_that_is_not_the_apis_own_proves_nothing(ask: Any, body: str) -> None:
+    async def scenario() -> None:
+        async with endpoint(http("500 Error", body)) as provider:
+            with pytest.raises(Overloaded) as caught:
+                await provider.call(ask())
+        assert caught.value.billed == "unknown"
 
     asyncio.run(scenario())
 

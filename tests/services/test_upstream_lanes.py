@@ -1,15 +1,17 @@
 """A rate limit holds the requests of its lane; the others go past them, and nobody is forgotten."""
 
 import asyncio
+import math
 
 import pytest
 
+from helios.domain.gateway.concurrency import DECREASE
 from helios.errors import Overloaded, RateLimited
 from helios.ports.upstream import UpstreamReply, UpstreamRequest
 from helios.services import upstreams
 from tests.services.test_upstreams import Scene, narrow, run
 
-OPUS, HAIKU = "opus", "하이쿠"
+OPUS, HAIKU, COUNT = "opus", "하이쿠", "/v1/messages/count_tokens"
 
 
 async def sent(here: Scene, lane: str, timeout_s: float = 600.0) -> UpstreamReply:
@@ -64,17 +66,47 @@ def test_who_goes_past_a_held_lane_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize("status", [503, 529])
-def test_an_overload_holds_all(status: int) -> None:
+def test_an_overload_holds_its_lane_and_lowers_the_limit_of_all(status: int) -> None:
     async def part(here: Scene) -> None:
         here.status, here.retry_after = status, "20"
         await call(here, OPUS)
         here.status = 200
-        held = start(here, HAIKU)
+        held = start(here, OPUS)
         await here.settled(in_flight=0, waiting=1)
+        assert await call(here, HAIKU) == 200
+        assert here.guard.state.limit == math.floor(64 * DECREASE)
         here.clock.move(20)
         assert await held == 200
 
     run(part)
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_what_costs_nothing_holds_only_itself(status: int) -> None:
+    async def part(here: Scene) -> None:
+        here.status, here.retry_after = status, "40"
+        assert await call(here, COUNT) == status
+        here.status = 200
+        assert here.guard.state.limit == 64
+        assert await call(here, OPUS) == 200
+        with pytest.raises(RateLimited if status == 429 else Overloaded) as caught:
+            await call(here, COUNT)
+        assert caught.value.retry_after_s == 40
+
+    run(part)
+
+
+def test_a_first_rate_limit_holds_as_many_as_it_met() -> None:
+    async def part(here: Scene) -> None:
+        others = [await sent(here, OPUS) for _ in range(3)]
+        await limited(here, OPUS, "")
+        waiting = start(here, OPUS)
+        await here.settled(in_flight=3, waiting=1)
+        for reply in others:
+            await reply.close()
+        assert await waiting == 200
+
+    run(part, concurrency=narrow(2000))
 
 
 def test_a_lane_that_keeps_being_refused_leaves_the_others_their_limit() -> None:
@@ -153,7 +185,7 @@ def test_who_cannot_wait_so_long_is_told_of_the_provider_s_limit_at_once() -> No
         here.status, here.retry_after = 529, "50"
         await call(here, HAIKU)
         with pytest.raises(Overloaded) as overloaded:
-            await call(here, OPUS)
+            await call(here, HAIKU)
         assert overloaded.value.retry_after_s == 50
 
     run(part)

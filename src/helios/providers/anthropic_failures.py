@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import anthropic
 import httpx2
 
+from helios.domain.gateway.usage import FROM_BETWEEN, is_api_error
 from helios.errors import ConnectionLost, ModelError, ModelTimeout
 from helios.providers.statuses import retry_after_s, status_error
 
@@ -50,4 +51,8 @@ def _from_status(name: str, error: anthropic.APIStatusError) -> ModelError:
     said = error.api_message or error.response.reason_phrase or "no reason given"
     simulated = headers.get("x-helios-simulated") == "true"
     cures = {**_CURES, 400: _SIMULATED_CURE} if simulated else _CURES
-    return status_error(status, f"{name}: HTTP {status}: {said}", retry_after_s(headers), cures)
+    failure = status_error(status, f"{name}: HTTP {status}: {said}", retry_after_s(headers), cures)
+    if status not in FROM_BETWEEN and is_api_error(error.body):
+        # The provider bills what an answer's usage tells: its own error has none.
+        failure.billed = "no"
+    return failure

@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from pydantic import TypeAdapter
 
 from helios import __version__
 from helios.bootstrap.gateway import GatewayDesk
 from helios.bootstrap.house import Desk
+from helios.bootstrap.providers import GATEWAY_CLOSED
 from helios.server.board import Board
 from helios.server.budget import BudgetFace
 from helios.server.health import ServerHealth, UpstreamView
@@ -60,6 +61,20 @@ def create_app(desk: Desk, gateway: GatewayDesk | None = None) -> FastAPI:
             status="ok", version=__version__, simulated=desk.simulated, upstream=upstream
         )
 
+    async def index(request: Request) -> dict[str, str]:
+        """Where everything is, for whoever opens the address."""
+        base = str(request.base_url).rstrip("/")
+        return {
+            "name": "Helios",
+            "version": __version__,
+            "docs": f"{base}/docs",
+            "openapi": f"{base}/openapi.json",
+            "health": f"{base}/api/health",
+            "budget": f"{base}/api/v1/helios/budget/status",
+            "gateway": f"export ANTHROPIC_BASE_URL={base}" if gateway else GATEWAY_CLOSED,
+        }
+
+    app.get("/", include_in_schema=False)(index)
     app.get("/api/health", tags=["server"])(server_health)
     answer_with_problems(app, desk.house.clock)
     app.add_middleware(BoundedBodies)

@@ -5,7 +5,6 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from helios.bootstrap.house import Desk
@@ -14,7 +13,7 @@ from helios.domain.budget.units import Unit
 from helios.domain.budget.window import Anchored, Calendar, Forever, OpensOnUse, WindowRule
 from helios.server.board import Board
 from helios.server.bodies import LimitBody, LimitsQuery, ThresholdsBody, WindowBody
-from helios.server.problems import wrong_field
+from helios.server.problems import NoSuch, wrong_field
 from helios.server.tags import answer_tagged
 
 RulePath = Annotated[
@@ -94,7 +93,7 @@ class LimitsFace:
         for found in await self._book.limit_rules():
             if (found.account, found.name) == (account, name):
                 return answer_tagged(request, LimitView.of(found))
-        raise HTTPException(404)
+        raise _unknown(account, name)
 
     async def put_limit(self, rule: RulePath, body: LimitBody) -> LimitView:
         """Set a ceiling, new or in place of the old one. Others heed it within a second."""
@@ -109,7 +108,7 @@ class LimitsFace:
         """Forget a ceiling. What was booked on it stays in the books."""
         account, name = _parts(rule)
         if not await self._book.remove_limit_rule(account, name):
-            raise HTTPException(404)
+            raise _unknown(account, name)
         await self._heed()
         log.info("limit removed", account=account, name=name)
         return Response(status_code=204)
@@ -133,6 +132,11 @@ def _parts(path: str) -> tuple[str, str]:
     if problem := problem_with_account(account) or problem_with_name(name):
         raise wrong_field(("path", "rule"), problem)
     return account, name
+
+
+def _unknown(account: str, name: str) -> NoSuch:
+    whose = account or "everybody"
+    return NoSuch(f"there is no ceiling {name} of {whose}", "`GET limits` lists all of them.")
 
 
 def _window(rule: WindowRule) -> WindowBody:

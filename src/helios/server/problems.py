@@ -57,6 +57,14 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = Field(default_factory=list[FieldProblem])
 
 
+class NoSuch(HTTPException):
+    """The endpoint is there, what its path names is not."""
+
+    def __init__(self, detail: str, next_step: str) -> None:
+        super().__init__(404, detail)
+        self.next_step = next_step
+
+
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """A problem on the wire."""
     # Escaped: what a caller sent may hold half a surrogate pair, which UTF-8 cannot.
@@ -165,6 +173,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     match error.status_code:
+        case 404 if isinstance(error, NoSuch):
+            told = make_problem(404, "not-found", error.detail, error.next_step)
         case 404:
             told = make_problem(
                 404, "not-found", f"there is no {path}", "/openapi.json lists what there is."

@@ -36,6 +36,10 @@ LAST_WORDS_S = 0.5
 BILLS_S = 1.5
 """How long it is waited for what was used meanwhile. All together stays below 10 s, after which
 Docker kills."""
+BOOKS_S = 8.0
+"""A database that does not answer is given up so long after the signal."""
+END_S = 9.7
+"""The process is gone so long after the signal, whatever does not come back."""
 LOOK_EVERY_S = 0.02
 
 log = structlog.get_logger("helios.api")
@@ -48,6 +52,7 @@ async def serve(
     port: int,
     no_auth: bool,
     ready: Callable[[str, bool], None],
+    ending: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, then end in order; a second one takes the time out of it.
 
@@ -57,13 +62,15 @@ async def serve(
         port: 0 takes a free one.
         no_auth: that it is known that whoever reaches an address outside may do everything.
         ready: is told the URL once connections are taken, and whether answers are simulated.
+        ending: hears of the first signal.
 
     Raises:
         UsageError: the address is none of this machine, or is open to others without `no_auth`.
         ConflictError: the port is taken.
+        StoreError: at the end the database did not answer, and books are left open.
     """
     local = is_loopback(host)
-    if not (local or no_auth):
+    if not (local or no_auth or _unresolved(host)):
         raise UsageError(
             f"{host} can be reached by others, and the server asks nobody who they are",
             next_step="Serve on 127.0.0.1, or say --insecure-no-auth if the network is yours.",
@@ -76,7 +83,7 @@ async def serve(
             _check_upstream(house, desk, taken)
             door = Gateway(create_app(desk, gateway), gateway)
             app = KnownHosts(door, hosts=LOOPBACK | {_in_url(host)}) if local else door
-            server = _Server(config(app), door)
+            server = _Server(config(app), door, ending)
             with ended_by_signals(server):
                 ready(f"http://{_in_url(host)}:{taken}", desk.simulated)
                 beside = [asyncio.create_task(sweep_regularly(house.stores.ledger, house.clock))]
@@ -91,7 +98,7 @@ async def serve(
                     for task in beside:
                         task.cancel()
                     await asyncio.wait(beside, timeout=LAST_WORDS_S)
-                    await door.close(LAST_WORDS_S)
+                    await door.close(LAST_WORDS_S, books_s=server.books_s)
 
 
 def config(app: ASGIApp) -> uvicorn.Config:
@@ -130,6 +137,15 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def _unresolved(host: str) -> bool:
+    """Whether a name is nobody's: that it cannot be listened on is then what is to be said."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return True
+    return False
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket that takes connections already.
 
@@ -140,7 +156,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise ConflictError(
                 f"port {port} of {host} is taken",
@@ -161,14 +177,26 @@ class _Server(uvicorn.Server):
     it.
     """
 
-    def __init__(self, config: uvicorn.Config, door: Gateway) -> None:
+    def __init__(self, config: uvicorn.Config, door: Gateway, ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._door = door
+        self._ending = ending
+        self._ended_at = 0.0
 
     def end(self) -> None:
         """End; told again, without patience."""
+        if not self.should_exit:
+            self._ended_at = asyncio.get_running_loop().time()
+            self._ending()
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    @property
+    def books_s(self) -> float:
+        """How long the books may still take."""
+        if self.force_exit:
+            return 0.0
+        return self._ended_at + BOOKS_S - asyncio.get_running_loop().time()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -44,6 +44,9 @@ FRESH_S = 1.0
 RENEW_S = 0.5
 """How old it is when a new one is made beside the calls, so that none waits for it."""
 
+CLOSING_S = 0.5
+"""How long it is waited at the end for what is still written down."""
+
 NOTED_EVERY_S = 60.0
 """How often the use of a key is written down."""
 
@@ -140,9 +143,9 @@ class Access:
         return refused or self._count(digest, key)
 
     async def close(self) -> None:
-        """Wait for what is still written down; the store may be closed then."""
-        while self._beside:
-            await asyncio.wait(self._beside)
+        """Give what is still written down a moment; the store may be closed then."""
+        if self._beside:
+            await asyncio.wait(self._beside, timeout=CLOSING_S)
 
     async def _found(self, credential: str | None) -> tuple[str, GatewayKey] | Refused:
         if credential and credential.startswith(SUBSCRIPTION_PREFIX):

@@ -1,8 +1,9 @@
 """An upstream behind a circuit breaker and a limit of concurrency that learns.
 
 Who has no place waits in line; who waits too long is told when to come back. A request that finds
-room goes at once, with nothing awaited but the upstream itself. A rate limit (429) holds the
-requests of its lane alone: the others go past them.
+room goes at once, with nothing awaited but the upstream itself. A refusal (429, 503, 529) holds
+the requests of its lane alone: the others go past them. What costs nothing has lanes of its own,
+and what is refused there tells nothing of the others.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from helios.domain.gateway.breaker import Breaker, Outcome, Phase, ask, tell
 from helios.domain.gateway.concurrency import (
     Concurrency,
     on_lane_loss,
+    on_lane_overload,
     on_loss,
     on_success,
     room,
@@ -29,6 +31,7 @@ MOST_WAITING = 2_000
 MOST_LANES = 64
 """Remembered beyond those in use."""
 _LOAD = frozenset({503, 529})
+_REFUSED = _LOAD | {429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,23 @@ class UpstreamState:
 
 
 class _Lane:
-    """Requests that a rate limit holds together. `own` is what it taught; None before one."""
+    """Requests that a refusal holds together. `own` is what it taught, None before one; `limited`
+    that the last was a rate limit.
+    """
 
-    __slots__ = ("in_flight", "line", "name", "own")
+    __slots__ = ("in_flight", "limited", "line", "name", "own")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.own: Concurrency | None = None
+        self.limited = False
         self.in_flight = 0
         self.line: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is of a path, which costs nothing, instead of a model."""
+        return self.name.startswith("/")
 
     def room(self, now: float) -> float:
         """How long its own limit keeps one more waiting, in seconds."""
@@ -208,17 +219,22 @@ class GuardedUpstream:
         failed = reply.status >= 500 and reply.status != 529
         self._tell(Outcome.FAILED if failed else Outcome.ANSWERED, epoch)
         now = self._clock.monotonic()
-        if reply.status == 429:
-            wait_s = _retry_after_s(reply.headers)
-            lane.own = on_lane_loss(lane.own, self._concurrency, now, wait_s)
-        elif reply.status in _LOAD:
-            wait_s = _retry_after_s(reply.headers)
-            self._concurrency = on_loss(self._concurrency, now, wait_s)
+        if reply.status in _REFUSED:
+            self._refused(reply, lane, now)
         elif not failed:
             self._concurrency = on_success(self._concurrency, self._in_flight, now)
             if lane.own:
                 lane.own = on_success(lane.own, lane.in_flight, now)
             self._wake()
+
+    def _refused(self, reply: UpstreamReply, lane: _Lane, now: float) -> None:
+        wait_s = _retry_after_s(reply.headers)
+        lane.limited = reply.status == 429
+        if lane.limited or lane.is_free:
+            lane.own = on_lane_loss(lane.own, self._concurrency, lane.in_flight, now, wait_s)
+        else:
+            self._concurrency = on_loss(self._concurrency, now)
+            lane.own = on_lane_overload(lane.own, now, wait_s)
 
     def _failed(self, error: ModelError, epoch: int) -> None:
         unreachable = isinstance(error, ConnectionLost | ModelTimeout) and error.billed == "no"
@@ -243,7 +259,7 @@ class GuardedUpstream:
             if wait_s > 0:
                 raise self._open(wait_s)
         if len(lane.line) >= self._most_waiting:
-            raise self._full("as many requests wait as may")
+            raise self._full("as many requests wait as may", lane.closed_s(now))
         deadline = now + min(self._longest_wait_s, request.timeout_s)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (next(self._numbers), place)
@@ -275,16 +291,16 @@ class GuardedUpstream:
 
     def _pause(self, lane: _Lane, now: float) -> float:
         """How long only time can help, in seconds; infinity when another's end must."""
-        closed_s = max(room(self._concurrency, 0, now), lane.closed_s(now))
-        return closed_s or max(room(self._concurrency, self._in_flight, now), lane.room(now))
+        whole_s = room(self._concurrency, self._in_flight, now)
+        return lane.closed_s(now) or max(whole_s, lane.room(now))
 
     def _check_in_time(self, lane: _Lane, now: float, pause_s: float, deadline: float) -> None:
         if now < deadline and (math.isinf(pause_s) or now + pause_s <= deadline):
             return
-        limited_s = lane.closed_s(now)
-        if limited_s > room(self._concurrency, 0, now):
-            raise self._limited(lane, limited_s)
-        raise self._full("no place came free in time")
+        closed_s = lane.closed_s(now)
+        if closed_s > 0 and lane.limited:
+            raise self._limited(lane, closed_s)
+        raise self._full("no place came free in time", closed_s)
 
     def _leave(self, lane: _Lane) -> None:
         self._in_flight -= 1
@@ -326,8 +342,7 @@ class GuardedUpstream:
             next_step="Send fewer requests of this kind.",
         )
 
-    def _full(self, why: str) -> Overloaded:
-        closed_s = room(self._concurrency, 0, self._clock.monotonic())
+    def _full(self, why: str, closed_s: float = 0.0) -> Overloaded:
         return Overloaded(
             f"{self.name}: {why}; {self._in_flight} are on their way",
             billed="no",

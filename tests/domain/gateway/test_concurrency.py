@@ -1,7 +1,9 @@
 """The limit of concurrency against a simulated provider of some capacity."""
 
 import math
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from helios.domain.gateway.concurrency import (
     START,
     Concurrency,
     on_lane_loss,
+    on_lane_overload,
     on_loss,
     on_success,
     room,
@@ -111,8 +114,22 @@ def test_it_finds_what_the_provider_takes(capacity: int, round_trip_s: float, de
 
 def test_what_a_lane_learns_starts_from_the_whole_and_leaves_it_alone() -> None:
     whole = Concurrency(limit=100, closed_until=50)
-    own = on_lane_loss(None, whole, 5, 7)
+    own = on_lane_loss(None, whole, 300, 5, 7)
     assert own.limit == 100 * DECREASE
     assert room(own, 0, 6) == 6
-    assert on_lane_loss(own, whole, 5 + ROUND_S).limit == own.limit * DECREASE
+    assert on_lane_loss(own, whole, 1, 5 + ROUND_S).limit == own.limit * DECREASE
     assert room(whole, 0, 6) == 44
+
+
+@pytest.mark.parametrize(("inflight", "left"), [(40, 28), (2, 1.4), (1, LEAST), (0, LEAST)])
+def test_the_first_loss_of_a_lane_starts_from_what_was_there(inflight: int, left: float) -> None:
+    assert on_lane_loss(None, Concurrency(limit=MOST), inflight, 5).limit == left
+    told_to_wait = on_lane_overload(None, 1, 20)
+    assert on_lane_loss(told_to_wait, Concurrency(limit=MOST), inflight, 5).limit == left
+
+
+def test_an_overload_closes_its_lane_and_leaves_its_limit() -> None:
+    own = on_lane_overload(None, 5, 7)
+    assert (room(own, 0, 6), own.limit) == (6, MOST)
+    assert room(on_lane_overload(None, 5, None), 0, 5) == 0
+    assert on_lane_overload(replace(own, limit=3), 6, 7).limit == 3

@@ -36,7 +36,7 @@ def test_a_whole_stream_tells_everything() -> None:
     assert (told.stop_reason, told.model, told.message_id) == ("tool_use", "claude-x", "msg_1")
     assert (told.error, told.malformed, told.oversize, truncated) == (None, 0, False, False)
     assert seen == (
-        Seen(0, "thinking", "", "생각 "),
+        Seen(0, "thinking", "", "생각 ", closed=True),
         Seen(1, "text", "", '그래요 data: "}\n'),
         Seen(2, "tool_use", "Read", '{"path":"a"}'),
     )
@@ -148,6 +148,53 @@ def test_the_larger_count_stands_and_null_says_nothing() -> None:
 def test_a_smaller_count_later_takes_nothing_back() -> None:
     later = event("message_delta", delta={}, usage={"output_tokens": 0, "input_tokens": 0})
     assert metered([start(cache_read_input_tokens=5), later])[0].usage == Usage(25, 1, 0, 5)
+
+
+def test_counts_within_counts_are_not_taken_back_either() -> None:
+    began = {
+        "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": None},
+        "cache_creation_input_tokens": 1000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 1000},
+    }
+    later = {
+        "output_tokens": 5,
+        "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 2, "new": None},
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+    }
+    told = metered([start(**began), event("message_delta", delta={}, usage=later)])[0]
+    assert told.server_tools == {"web_search_requests": 3, "web_fetch_requests": 2}
+    assert told.usage == Usage(25, 5, 1000, 0, 1000)
+    wrong = {**later, "server_tool_use": {"web_search_requests": -1}}
+    told = metered([start(**began), event("message_delta", delta={}, usage=wrong)])[0]
+    assert told.usage is None
+
+
+def test_messages_that_follow_each_other_in_one_stream_are_all_billed() -> None:
+    def ends(**usage: object) -> bytes:
+        return event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+
+    first = [start(), ends(output_tokens=300, server_tool_use={"web_search_requests": 1})]
+    second = [start(input_tokens=9, inference_geo="us"), ends(output_tokens=4)]
+    told = metered([*first, *second, event("message_stop")])[0]
+    assert told.usage == Usage(34, 304)
+    assert told.iterations == (("claude-x", Usage(25, 300)), ("claude-x", Usage(9, 4)))
+    assert (told.server_tools, told.rate) == ({"web_search_requests": 1}, Rate.US)
+    assert metered([*first, *first, *first])[0].usage == Usage(75, 900)
+    for not_told in ([*first, second[0]], [first[0], *second], [first[0], *second, *first]):
+        assert metered(not_told)[0].usage is None
+
+
+def test_which_blocks_have_come_to_their_end_is_told() -> None:
+    begun = block(0, "tool_use", name="쓰기")
+    ends = event("content_block_stop", index=0)
+    piece = delta(0, "input_json_delta", "partial_json", '{"a":')
+    for stream, closed in (
+        ([begun, piece], False),
+        ([begun, piece, ends], True),
+        ([begun, event("content_block_stop", index=1)], False),
+        ([begun, ends, begun], False),
+    ):
+        assert metered([start(), *stream])[1][0].closed is closed
 
 
 def test_output_is_known_only_at_the_end() -> None:

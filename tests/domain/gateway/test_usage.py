@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios.domain.gateway.usage import MOST_COUNTED, Rate, read_answer, read_usage
+from helios.domain.gateway.usage import MOST_COUNTED, Rate, is_error, read_answer, read_usage
 from helios.domain.usage import Usage
 from tests.domain.gateway.bodies import VALUES
 
@@ -140,6 +140,28 @@ def test_an_error_in_one_piece() -> None:
     assert told.error == ("overloaded_error", "busy")
     assert not told.started
     assert read_answer(b'{"type":"error"}').error == ("api_error", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "api"),
+    [
+        (
+            '{"type":"error","error":{"type":"api_error","message":"내부 오류"},"request_id":"r"}',
+            True,
+        ),
+        ('{"type":"error","error":{"type":"api_error"}', False),
+        ('{"type":"error","error":{"message":"x"}}', False),
+        ('{"type":"error","error":{"type":5}}', False),
+        ('{"type":"error","error":"api_error"}', False),
+        ('{"type":"message","error":{"type":"api_error"}}', False),
+        ('{"error":{"type":"server_error"}}', False),
+        ("<html>502</html>", False),
+        ("[]", False),
+        ("", False),
+    ],
+)
+def test_an_error_of_the_api_itself_is_known_by_its_shape(body: str, api: bool) -> None:
+    assert is_error(body.encode()) is api
 
 
 @given(st.binary(max_size=100) | VALUES.map(lambda value: json.dumps(value).encode()))

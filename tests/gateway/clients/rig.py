@@ -246,7 +246,7 @@ async def _serve(
     desk = await house.desk()
     door = await stack.enter_async_context(open_gateway(house, desk))
     app = Gateway(create_app(desk), door)
-    stack.push_async_callback(app.close, 5.0)
+    stack.push_async_callback(app.close, 5.0, books_s=5.0)
     listener = stack.enter_context(listen("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     rig = Rig(url, house, desk, simulator, home, asyncio.get_running_loop())

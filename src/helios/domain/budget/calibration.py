@@ -157,8 +157,13 @@ def calibrate(
         ),
         outside=_outside(last, capacity),
         drift=replace(drift, after=capacity) if drift and capacity else drift,
-        overage=in_overage(r.signal for r in known),
+        overage=in_overage(r.signal for r in known if _tells_of_overage(r.signal, last)),
     )
+
+
+def _tells_of_overage(signal: Signal, run: Run) -> bool:
+    """What status lines claimed before the window was opened again is taken back with it."""
+    return signal.source != "statusline" or signal.at >= run.opened.at
 
 
 def in_overage(signals: Iterable[Signal]) -> bool:

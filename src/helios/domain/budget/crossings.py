@@ -11,6 +11,8 @@ proves nothing either: Helios's spending beside it is of another moment.
 Figures only rise while a window is open. A lower one is stale (an idle session repeats what it
 last saw, concurrent answers overtake each other) and is passed over, unless answers of the
 provider itself keep saying it: then the window was emptied or enlarged, and a new run begins.
+Where the figures have closed the window no call passes that could bring an answer, so there a
+status line counts as one: what it can close it can open.
 """
 
 import math
@@ -24,7 +26,7 @@ STEP = 0.01
 SAME_WINDOW_S = 600.0
 """Reset times this close are of one window; the shortest window lasts five hours."""
 FALLS = 3
-"""So many lower figures in a row, from the provider itself, are believed."""
+"""So many lower figures in a row are believed."""
 REJECTED = "rejected"
 """The status of a window that takes no more calls until it resets."""
 _NEARLY = STEP * 0.99
@@ -75,6 +77,11 @@ class Run:
     rejected: bool = False
     """Whether the newest answer says that the window takes no more calls."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether its figures leave nothing, however much the whole is."""
+        return self.rejected or self.top.level + STEP > 1 - STEP * 1e-6
+
 
 def runs_of(readings: Iterable[Reading]) -> list[Run]:
     """The runs of one window over time, the oldest first."""
@@ -105,10 +112,12 @@ def _take(run: Run, reading: Reading) -> None:
     fresh = signal.source != "statusline"
     if signal.used >= run.top.level + _NEARLY or (fresh and not fallen):
         run.top = Crossing(max(signal.used, run.top.level), signal.at, spent)
+    if fresh:
+        run.rejected = signal.status == REJECTED
+    if fresh or run.closed:
+        run.falls = run.falls + 1 if fallen and signal.status != REJECTED else 0
     if not fresh:
         return
-    run.rejected = signal.status == REJECTED
-    run.falls = run.falls + 1 if fallen else 0
     newest = run.crossings[-1] if run.crossings else None
     if newest is None:
         run.crossings.append(Crossing(signal.used, signal.at, spent))

@@ -3,10 +3,11 @@
 Additive increase, multiplicative decrease (Chiu and Jain 1989), with TCP's slow start: until the
 first loss the limit grows by one with each success, then by one with each round of them.
 
-503, 529 and no connection are losses of the upstream as a whole. A 429 is one of its lane alone (a
-model, say): rate limits are each model's own, and were it a loss of all, one model that keeps
-running into its limit would bring the others down to one request at a time. What it teaches of that
-lane holds beside what is known of the whole; a lane that was never refused is bounded by the whole.
+503, 529 and no connection are losses of the upstream as a whole; when to come back is said to their
+lane (a model, say) alone. A 429 is a loss of its lane alone: rate limits are each model's own, and
+were it a loss of all, one model that keeps running into its limit would bring the others down to
+one request at a time. What is learned of a lane holds beside what is known of the whole; a lane
+that was never refused is bounded by the whole.
 """
 
 import math
@@ -52,21 +53,35 @@ def on_loss(state: Concurrency, now: float, retry_after_s: float | None = None) 
     if not _recovering(state, now):
         limit = max(LEAST, state.limit * DECREASE)
         state = replace(state, limit=limit, slow_until=limit, lost_at=now)
-    if retry_after_s is None or not 0 < retry_after_s <= LONGEST_CLOSURE_S:
-        return state
-    return replace(state, closed_until=max(state.closed_until, now + retry_after_s))
+    return _closed(state, now, retry_after_s)
 
 
 def on_lane_loss(
-    own: Concurrency | None, shared: Concurrency, now: float, retry_after_s: float | None = None
+    own: Concurrency | None,
+    shared: Concurrency,
+    inflight: int,
+    now: float,
+    retry_after_s: float | None = None,
 ) -> Concurrency:
     """The upstream refused a request for its lane's rate limit; what is known of the lane then.
 
-    Its first loss starts from the limit of the whole.
+    Its first loss starts from the `inflight` that were there, this one included, as TCP's do (RFC
+    5681, equation 4): a limit far above them would take many losses before it held anybody.
     """
-    if own is None:
-        own = Concurrency(limit=shared.limit, slow_until=shared.slow_until)
+    if own is None or own.lost_at == -math.inf:
+        start = max(LEAST, min(shared.limit, inflight))
+        own = replace(own or Concurrency(), limit=start)
     return on_loss(own, now, retry_after_s)
+
+
+def on_lane_overload(
+    own: Concurrency | None, now: float, retry_after_s: float | None
+) -> Concurrency:
+    """The upstream was too busy for a request of a lane, and said when to come back or did not.
+
+    The limit of the lane stays: that of the whole tells how many may go.
+    """
+    return _closed(own or Concurrency(limit=MOST), now, retry_after_s)
 
 
 def room(state: Concurrency, inflight: int, now: float) -> float:
@@ -78,6 +93,12 @@ def room(state: Concurrency, inflight: int, now: float) -> float:
     if closed_s > 0:
         return min(closed_s, LONGEST_CLOSURE_S)
     return 0.0 if inflight < math.floor(state.limit) else math.inf
+
+
+def _closed(state: Concurrency, now: float, retry_after_s: float | None) -> Concurrency:
+    if retry_after_s is None or not 0 < retry_after_s <= LONGEST_CLOSURE_S:
+        return state
+    return replace(state, closed_until=max(state.closed_until, now + retry_after_s))
 
 
 def _recovering(state: Concurrency, now: float) -> bool:

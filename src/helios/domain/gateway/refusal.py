@@ -13,7 +13,7 @@ Reasons may be in any language: they go into the body alone, never into a header
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helios.domain.budget.ledger import BRAKE, Admission
 from helios.errors import (
@@ -191,6 +191,11 @@ def of_error(error: HeliosError, now: float) -> Refusal:
             return store_down(message)
         case _:
             return unreachable(message)
+
+
+def only_once(refusal: Refusal) -> Refusal:
+    """The same for what may have been done all the same: clients are to look, not to repeat it."""
+    return replace(refusal, headers=_advice(None, again=False))
 
 
 def _span(seconds: float) -> str:

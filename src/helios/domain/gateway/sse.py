@@ -12,7 +12,15 @@ import jiter
 
 from helios.domain.gateway.events import LARGEST_EVENT, EventSplitter
 from helios.domain.gateway.json_values import is_object
-from helios.domain.gateway.usage import Metered, Rate, read_error, read_usage, text_of, whole
+from helios.domain.gateway.usage import (
+    Counted,
+    Metered,
+    Rate,
+    read_error,
+    read_usage,
+    text_of,
+    whole,
+)
 
 MOST_SEEN = 8_000_000
 """Characters of the answer that are kept for `seen`."""
@@ -46,13 +54,15 @@ _TOLD = (
 class Seen:
     """What has come of one content block.
 
-    `kind` and `name` (of a tool) are "" when its beginning was not seen.
+    `kind` and `name` (of a tool) are "" when its beginning was not seen; `closed` says that its end
+    was.
     """
 
     index: int
     kind: str
     name: str
     text: str
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +70,7 @@ class _Block:
     kind: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list[str])
+    closed: bool = False
 
 
 class Meter:
@@ -84,6 +95,8 @@ class Meter:
         self._raw_weight = 0
         self._blocks: dict[int, _Block] = {}
         self._usage: dict[str, Any] | None = None
+        self._several = False
+        self._earlier: Counted | None = None
         self._started = self._stopped = self._output_told = False
         self._stop_reason = self._model = self._message_id = ""
         self._error: tuple[str, str] | None = None
@@ -107,15 +120,14 @@ class Meter:
 
     def metered(self) -> Metered:
         """What the stream has told so far."""
-        counted = read_usage(self._usage, hour_cache=self._hour_cache)
+        counted = self._counted()
         return Metered(
             started=self._started,
             usage=counted.usage if counted else None,
             server_tools=counted.server_tools if counted else {},
             iterations=counted.iterations if counted else (),
             rate=counted.rate if counted else Rate.LISTED,
-            # A count that comes before the end is of what had come until then.
-            output_known=self._output_told and (self._stopped or bool(self._stop_reason)),
+            output_known=self._output_known,
             stopped=self._stopped,
             stop_reason=self._stop_reason,
             model=self._model,
@@ -129,7 +141,7 @@ class Meter:
         """The texts that have come, by content block: what a broken stream is charged by."""
         self._read_gathered()
         return tuple(
-            Seen(index, block.kind, block.name, "".join(block.pieces))
+            Seen(index, block.kind, block.name, "".join(block.pieces), block.closed)
             for index, block in sorted(self._blocks.items())
         )
 
@@ -138,6 +150,20 @@ class Meter:
         """Whether more has come than `seen` tells: too much, or what could not be read."""
         self._read_gathered()
         return self._truncated or self._events.oversize or self._malformed > 0
+
+    @property
+    def _output_known(self) -> bool:
+        # A count that comes before the end is of what had come until then.
+        return self._output_told and (self._stopped or bool(self._stop_reason))
+
+    def _counted(self) -> Counted | None:
+        """What all messages in the stream took; of several, only when each has told its end."""
+        counted = read_usage(self._usage, hour_cache=self._hour_cache)
+        if not self._several or counted is None:
+            return counted
+        if self._earlier is None or not self._output_known:
+            return None
+        return self._earlier + counted.as_turn(self._model)
 
     def _gather(self, data: bytes) -> None:
         if self._truncated:
@@ -180,6 +206,9 @@ class Meter:
                 self._start_block(event)
             case "content_block_delta":
                 self._gather(data)
+            case "content_block_stop":
+                if block := self._blocks.get(_index(event)):
+                    block.closed = True
             case "message_delta":
                 self._stop_reason = text_of(_part(event, "delta").get("stop_reason"))
                 told = _part(event, "usage")
@@ -190,13 +219,24 @@ class Meter:
             case "error":
                 self._error = read_error(event)
             case _:
-                return  # pings, ends of blocks, and what is new
+                return  # pings, and what is new
 
     def _start(self, message: Mapping[str, Any]) -> None:
+        if self._started:
+            self._set_aside()
         self._started = True
         self._message_id = text_of(message.get("id"))
         self._model = text_of(message.get("model"))
         self._merge(_part(message, "usage"))
+
+    def _set_aside(self) -> None:
+        """Another message begins in the same stream, and is billed beside what came before."""
+        counted = self._counted() if self._output_known else None
+        self._earlier = counted.as_turn(self._model) if counted else None
+        self._several = True
+        self._usage = None
+        self._output_told = self._stopped = False
+        self._stop_reason = ""
 
     def _merge(self, told: Mapping[str, Any]) -> None:
         """Counts are cumulative: the larger one stands. One that is null says nothing."""
@@ -219,6 +259,7 @@ class Meter:
         block = self._blocks.setdefault(index, _Block())
         block.kind = text_of(content.get("type"))
         block.name = text_of(content.get("name"))
+        block.closed = False
         for name in ("text", "thinking"):
             text = content.get(name)
             if isinstance(text, str):
@@ -226,7 +267,12 @@ class Meter:
 
 
 def _larger(earlier: object, later: object) -> object:
-    """The larger of two counts; the later one of what are none, so that nonsense is seen."""
+    """The larger of two counts, or of each in two objects of them; the later one of what are none,
+    so that nonsense is seen.
+    """
+    if is_object(earlier) and is_object(later):
+        told = {name: count for name, count in later.items() if count is not None}
+        return earlier | {name: _larger(earlier.get(name), count) for name, count in told.items()}
     before, after = whole(earlier), whole(later)
     return later if before is None or after is None else max(before, after)
 

@@ -1,7 +1,7 @@
 """What an answer tells of its own consumption. What is told wrong is not known, never guessed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +10,8 @@ import jiter
 from helios.domain.gateway.json_values import is_list, is_object
 from helios.domain.usage import Usage
 
+FROM_BETWEEN = frozenset({502, 504})
+"""Told when the API was asked and did not answer in time: it may have gone on."""
 MOST_COUNTED = 1_000_000_000
 """More tokens or uses than any one answer can have taken."""
 
@@ -52,6 +54,18 @@ class Counted:
     server_tools: Mapping[str, int] = field(default_factory=dict[str, int])
     iterations: tuple[tuple[str, Usage], ...] = ()
     rate: Rate = Rate.LISTED
+
+    def __add__(self, other: "Counted") -> "Counted":
+        tools = {
+            name: self.server_tools.get(name, 0) + other.server_tools.get(name, 0)
+            for name in {**self.server_tools, **other.server_tools}
+        }
+        dearer = max(self.rate, other.rate, key=list(Rate).index)
+        return Counted(self.usage + other.usage, tools, self.iterations + other.iterations, dearer)
+
+    def as_turn(self, model: str) -> "Counted":
+        """The same as at least one turn, of the model that answered."""
+        return replace(self, iterations=self.iterations or ((model, self.usage),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,20 @@ def read_answer(body: bytes, *, hour_cache: bool = False) -> Metered:
         model=text_of(data.get("model")),
         message_id=text_of(data.get("id")),
     )
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a body is an error that the API itself tells, and not somebody before it."""
+    try:
+        return is_api_error(jiter.from_json(body))
+    except ValueError:
+        return False
+
+
+def is_api_error(data: object) -> bool:
+    """The same of its JSON."""
+    error = data.get("error") if is_object(data) and data.get("type") == "error" else None
+    return is_object(error) and bool(text_of(error.get("type")))
 
 
 def read_error(data: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -19,7 +19,7 @@ class Fault(StrEnum):
     STALL = "stall"
     """Half of the answer, then silence until the client leaves."""
     ERROR = "error"
-    """Half of the answer, then an `error` event; without a stream, HTTP 500 that is billed."""
+    """Half of the answer, then an `error` event; without a stream the same as SERVER_ERROR."""
     MALFORMED = "malformed"
     MISSING_USAGE = "missing-usage"
     SLOW = "slow"

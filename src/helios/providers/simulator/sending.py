@@ -34,10 +34,10 @@ class Sender:
         await self._wait(work, work.delay.whole_s)
         if work.fault is Fault.STALL:
             await self._exchange.left()
-        self._answering.begin(work)
-        self._answering.bill(work)
         if work.fault is Fault.ERROR:
             raise _ERROR
+        self._answering.begin(work)
+        self._answering.bill(work)
         body = to_json(self._dialect.whole(work.reply))
         half = body[: len(body) // 2]
         if work.fault is Fault.CUT:

@@ -14,7 +14,7 @@ from helios.domain.gateway.refusal import (
     of_error,
     too_large,
 )
-from helios.errors import HeliosError
+from helios.errors import HeliosError, StoreError
 from helios.ports.ledger import Ledger
 from helios.server.capacity import most_body_bytes
 from helios.server.gateway.allowance import Allowance, Share
@@ -86,19 +86,38 @@ class Gateway:
         for task in self._open:
             task.cancel()
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float, *, books_s: float) -> None:
         """End what is open and close its books; what cannot be known in time is charged its bound.
+
+        Args:
+            timeout_s: how long what is open may take to end, and the books at least.
+            books_s: when the books must be closed, from now on.
 
         Raises:
             StoreError: the books cannot be reached; what is open is charged when its lease ends.
         """
+        now = asyncio.get_running_loop().time
+        until = now() + books_s
         self.cut()
         if self._open:
             await asyncio.wait(self._open, timeout=timeout_s)
         await self._afterwards.wait(timeout_s)
         if self._desk:
-            for request_id in self._afterwards.unpaid:
-                await self._close_books(self._desk.ledger, request_id)
+            try:
+                async with asyncio.timeout_at(max(until, now() + timeout_s)):
+                    for request_id in self._afterwards.unpaid:
+                        await self._close_books(self._desk.ledger, request_id)
+            except (StoreError, TimeoutError) as error:
+                raise self._left_open(error) from error
+
+    def _left_open(self, error: Exception) -> StoreError:
+        ids = sorted(self._afterwards.unpaid)
+        why = error.message if isinstance(error, StoreError) else "it does not answer in time"
+        log.error("left open; charged when its lease ends", requests=ids, because=why)
+        return StoreError(
+            f"ended without the database: {why}; requests whose books are left open: {len(ids)}",
+            next_step="Start Helios again once it answers: they are charged when their leases end.",
+        )
 
     async def _close_books(self, ledger: Ledger, request_id: str) -> None:
         entry = await ledger.entry(request_id)

@@ -1,10 +1,11 @@
 """How an answer ends when the server does: so that its client knows, and asks again."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from starlette.types import Message, Send
 
-from helios.domain.gateway.refusal import Refusal
+from helios.domain.gateway.refusal import Refusal, only_once
 from helios.server.gateway.answers import refuse
 
 STOPPING = Refusal(
@@ -12,6 +13,14 @@ STOPPING = Refusal(
     "api_error",
     "Helios is stopping; ask again in a moment",
     ((b"retry-after", b"5"), (b"x-should-retry", b"true")),
+)
+
+PERHAPS_MADE = only_once(
+    replace(
+        STOPPING,
+        message="Helios is stopping, and the batch may have been made; look for it before you "
+        "ask again: GET /v1/messages/batches",
+    )
 )
 
 

@@ -19,19 +19,23 @@ from helios.domain.gateway.refusal import (
     no_such_method,
     no_such_path,
     not_allowed,
+    of_error,
+    only_once,
+    store_down,
     too_soon,
 )
 from helios.domain.gateway.request import Asked, read_request
-from helios.errors import HeliosError
+from helios.errors import HeliosError, ModelError
 from helios.ports.upstream import UpstreamRequest
 from helios.server.gateway.allowance import NoRoomLeft, Share
-from helios.server.gateway.answers import answer, start
+from helios.server.gateway.answers import answer, refuse, start
 from helios.server.gateway.attribution import Attribution, attribute
+from helios.server.gateway.farewell import PERHAPS_MADE
 from helios.server.gateway.incoming import Incoming, read_body
 from helios.server.gateway.messages import Afterwards, Exchange
 from helios.services.responses import BatchInbound, Inbound
 from helios.services.responses.batches import PATH as BATCHES
-from helios.services.responses.batches import Answered
+from helios.services.responses.batches import Answered, BatchMaking
 
 MESSAGES = "/v1/messages"
 MODELS = "/v1/models"
@@ -43,6 +47,9 @@ THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 FREE_TIMEOUT_S = 60.0
 WATCH_AFTER_S = 0.1
+NOTING_S = 10.0
+"""How long a client waits for the books after its batch was made; clients accept a minute."""
+NOT_BOOKED = "what this batch took is not booked yet, which needs its results; delete it later"
 CROWDED = "too many large requests are under way; try again, or send smaller ones"
 NO_SUCH_BATCH = Refusal(
     404, "not_found_error", "this key's account, and those below it, have no such batch"
@@ -147,10 +154,32 @@ class Visit:
             project=whose.project,
             priority=whose.priority,
         )
-        created = await self._desk.batches.create(call)
-        if isinstance(created, Refusal):
-            raise RefusedError(created)
-        await self._tell_of_batch(created)
+        making = await self._desk.batches.admit(call)
+        if isinstance(making, Refusal):
+            raise RefusedError(making)
+        self._afterwards.expect(self.id)
+        request = UpstreamRequest("POST", call.target, call.headers, body, lane=BATCHES)
+        await self._make(making, request)
+
+    async def _make(self, making: BatchMaking, request: UpstreamRequest) -> None:
+        """Send a batch; its client hears of it once it can be found, or could not be noted soon."""
+        try:
+            made = await making.send(request)
+        except ModelError as error:
+            if not making.may_exist:
+                raise
+            refusal = of_error(error, self._desk.clock.now())
+            raise RefusedError(only_once(refusal), error.message) from error
+        except asyncio.CancelledError:
+            if making.may_exist:
+                await refuse(self._send, PERHAPS_MADE, self.id)
+            raise
+        finally:
+            noting = self._afterwards.do(self.id, making.finish())
+        try:
+            await asyncio.wait({noting}, timeout=NOTING_S)
+        finally:
+            await self._tell_of_batch(made)
 
     async def _batch(self, method: str, path: str) -> None:
         """A batch that is there; what it took is booked before its results can be deleted."""
@@ -162,7 +191,7 @@ class Visit:
         await self._check_sees(key, path)
         upstream_id = path.removeprefix(BATCHES).strip("/").partition("/")[0]
         if upstream_id and method == "DELETE":
-            await self._desk.batches.settle_ended(upstream_id)
+            await self._check_settled(upstream_id)
         if not path.endswith("/results"):
             asked = await self._desk.batches.ask(
                 method, self._incoming.target, self._incoming.passed_on
@@ -173,6 +202,10 @@ class Visit:
         if upstream_id:
             with suppress(HeliosError):  # answered already; what looks after batches tries again
                 await self._desk.batches.settle_ended(upstream_id)
+
+    async def _check_settled(self, upstream_id: str) -> None:
+        if because := await self._desk.batches.unsettled(upstream_id):
+            raise RefusedError(store_down(NOT_BOOKED), f"not settled: {because}")
 
     async def _check_sees(self, key: GatewayKey, path: str) -> None:
         """A key sees its own batches, and no path that could be read as another's."""

@@ -26,6 +26,7 @@ from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
 from helios.ports.models import ModelReply, ModelRequest, Provider, ToolCall
 from helios.ports.runs import CallRecord, RunStore
+from helios.services.ceilings import with_room_to_resend
 from helios.services.estimates import Estimates, Sized
 from helios.services.governor import Governor
 
@@ -79,6 +80,7 @@ class Responses:
         self._catalogue = catalogue
         self._clock = clock
         self._book = book
+        self._refused: dict[tuple[TaskId, str], int] = {}
         self._estimates = Estimates(
             catalogue,
             book,
@@ -102,17 +104,47 @@ class Responses:
             name, kept = await self._resume(call)
             if kept:
                 return kept
-            entry, size = await self._reserve(call, name)
+            entry, size = await self._reserve(await self._with_resends(call), name)
             reply = await self._send(call, name, entry, size)
             if not (size.lowered and reply.stop_reason == CUT):
                 return reply
             log.info("cut off, asked again in full", request=name, at=size.request.max_tokens)
 
-    async def least_bound(self, call: Call) -> Amounts:
-        """The least such a call may be held at, without asking the provider."""
-        may_lower = await self._may_lower(call)
-        size = await self._estimates.least(call.request, call.agent, may_lower=may_lower)
-        return size.bound
+    async def least(self, call: Call) -> tuple[Amounts, tuple[Limit, ...]]:
+        """The least such a call may be held at, and the limits that bind it; nobody is asked.
+
+        What it reads was counted when it was last refused, and counts as nothing before.
+        """
+        call = await self._with_resends(call)
+        size = await self._estimates.least(
+            call.request,
+            call.agent,
+            read=self._refused.get(_question(call), 0),
+            may_lower=await self._may_lower(call),
+        )
+        return size.bound, call.limits
+
+    async def _with_resends(self, call: Call) -> Call:
+        """The call, with room in its task's envelope for what crashes and stops took."""
+        lost = 0
+        for attempt in range(1, call.attempt + 1):
+            sent = await self._names(call, attempt)
+            # An attempt that has ended had the last one's outcome, whatever that was.
+            for name, entry in sent if attempt == call.attempt else sent[:-1]:
+                unknown = entry.state is EntryState.CHARGED_ESTIMATE
+                lost += unknown and await self._runs.call(name) is None
+        limits = with_room_to_resend(call.limits, call.run, call.task, lost)
+        return replace(call, limits=limits)
+
+    async def _names(self, call: Call, attempt: int) -> list[tuple[RequestId, Entry]]:
+        """Under what names a call of an attempt was tried, and what became of each."""
+        found: list[tuple[RequestId, Entry]] = []
+        while True:
+            name = request_id(call.run, call.task, attempt, call.number, len(found))
+            entry = await self._ledger.entry(name)
+            if entry is None:
+                return found
+            found.append((name, entry))
 
     async def _resume(self, call: Call) -> tuple[RequestId, ModelReply | None]:
         """The first name not used up, and the reply if a whole one was kept under one before it."""
@@ -148,15 +180,22 @@ class Responses:
         """A hold, and what may be sent under it: the whole call if it fits, else a smaller one."""
         size = self._estimates.whole(call.request)
         answer = await self._governor.reserve(self._wish(call, name, size), call.limits)
+        read: int | None = None
         if answer.smaller_may_fit(call.limits):
             may_lower = await self._may_lower(call)
-            smaller = await self._estimates.smaller(call.request, call.agent, may_lower=may_lower)
+            read = await self._estimates.counted(call.request)
+            smaller = await self._estimates.smaller(
+                call.request, call.agent, read=read, may_lower=may_lower
+            )
             for size in smaller:
                 answer = await self._governor.reserve(self._wish(call, name, size), call.limits)
                 if answer.granted:
                     break
+        if read is not None:
+            self._refused[_question(call)] = read
         if not answer.granted:
             answer = await self._governor.request(self._wish(call, name, size), call.limits)
+        self._refused.pop(_question(call), None)
         if answer.entry is None:
             raise ReservationLost(f"{name} was admitted without an entry")
         return answer.entry, size
@@ -182,15 +221,10 @@ class Responses:
     async def _was_cut(self, call: Call) -> bool:
         """Whether this task was already answered with less than it needed, in any attempt."""
         for attempt in range(1, call.attempt + 1):
-            resend = 0
-            while True:
-                name = request_id(call.run, call.task, attempt, call.number, resend)
-                if await self._ledger.entry(name) is None:
-                    break
+            for name, _ in await self._names(call, attempt):
                 kept = await self._runs.call(name)
                 if kept and _is_cut(kept):
                     return True
-                resend += 1
         return False
 
     async def _send(self, call: Call, name: RequestId, entry: Entry, size: Sized) -> ModelReply:
@@ -246,6 +280,11 @@ class Responses:
         )
         await self._runs.save_call(record)
         await self._governor.settle(name, entry.fence, call_actual(model, reply.usage))
+
+
+def _question(call: Call) -> tuple[TaskId, str]:
+    """What a refused call is remembered by: asked again, it reads the same."""
+    return call.task, call.request.model
 
 
 def _is_cut(kept: CallRecord) -> bool:

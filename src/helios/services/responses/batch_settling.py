@@ -36,6 +36,8 @@ LEASE_S = 26 * 3600.0
 """The provider ends a batch after 24 hours."""
 KEPT_S = 30 * 24 * 3600.0
 """The provider keeps results for 29 days (its page "Batch processing")."""
+SILENCE_S = 30.0
+"""How long the provider may be silent about one batch, for which the others wait."""
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 900.0
 HEADERS: Headers = ((b"anthropic-version", b"2023-06-01"),)
@@ -83,6 +85,19 @@ class BatchSettling:
             if batch.upstream_id == upstream_id or (due and not upstream_id):
                 settled += await self._settled(batch)
         return settled
+
+    async def unsettled(self, upstream_id: str) -> str:
+        """Settle a batch if it has ended; why that failed, "" where its results may be deleted.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        for batch in await self._keys.open_batches(simulated=self._parts.upstream.simulated):
+            if batch.upstream_id == upstream_id:
+                await self._settled(batch)
+                trouble = self._troubles.get(batch.request_id)
+                return trouble.code if trouble else ""
+        return ""
 
     async def charge_estimate(
         self, batch: OpenBatch, because: str, held: Amounts | None = None
@@ -242,7 +257,8 @@ class BatchSettling:
         self._troubles.pop(batch.request_id, None)
 
     async def _get(self, where: str) -> UpstreamReply:
-        return await self._parts.upstream.send(UpstreamRequest("GET", where, HEADERS, lane=PATH))
+        request = UpstreamRequest("GET", where, HEADERS, timeout_s=SILENCE_S, lane=PATH)
+        return await self._parts.upstream.send(request)
 
 
 def _sum(one: _Took, other: _Took) -> _Took:

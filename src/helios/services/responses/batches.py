@@ -5,12 +5,9 @@ The provider answers within a day and bills half the price of each request that 
 
 import asyncio
 import json
-import re
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
-
-import structlog
 
 from helios.domain.budget.account import ROOT, lineage
 from helios.domain.budget.ledger import Admission, Request
@@ -20,24 +17,22 @@ from helios.domain.gateway.key import GatewayKey, problem_with_model
 from helios.domain.gateway.refusal import Refusal, no_room, not_allowed
 from helios.domain.gateway.request import parse_body, read_request
 from helios.domain.pricing import Model
-from helios.errors import ModelError, RequestRefused, StoreError
+from helios.errors import RequestRefused
 from helios.ports.keys import KeyBook, OpenBatch
 from helios.ports.upstream import Headers, UpstreamRequest
+from helios.services.responses.batch_making import BatchMaking
 from helios.services.responses.batch_pages import read_page
 from helios.services.responses.batch_settling import LEASE_S, PATH, BatchSettling
 from helios.services.responses.gateway_parts import GatewayParts
-from helios.services.responses.passage import NOT_BILLED
 from helios.services.responses.whole_answer import Answered, read_whole
 
-__all__ = ["PATH", "Answered", "BatchInbound", "Batches"]
+__all__ = ["PATH", "Answered", "BatchInbound", "BatchMaking", "Batches"]
 
 MOST_REQUESTS = 100_000
 THREAD_FROM_BYTES = 256 * 1024
 """Reading a larger body takes milliseconds in which others want to be answered."""
 MOST_PAGES = 20
 """Of the provider's list, read for one of a key's; each has 1,000 batches but the first."""
-NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
-log = structlog.get_logger("helios.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +50,20 @@ class BatchInbound:
 
 
 class Batches:
-    """Sends batches under a reservation, tells whose they are, and settles them."""
+    """Admits batches under a reservation, tells whose they are, and settles them."""
 
     def __init__(self, parts: GatewayParts, keys: KeyBook) -> None:
         self._parts = parts
         self._keys = keys
         self._settling = BatchSettling(parts, keys)
 
-    async def create(self, call: BatchInbound) -> Answered | Refusal:
-        """Reserve for the whole batch, send it, and remember it.
-
-        What nobody can know to have been made or not is charged its estimate.
+    async def admit(self, call: BatchInbound) -> BatchMaking | Refusal:
+        """Reserve for the whole batch, or tell why there is no room.
 
         Raises:
             RequestRefused: it is not a batch, or nothing bounds one of its requests.
             UnknownPrice: one of its models has no price.
-            ModelError: there was no answer; the books are closed.
+            StoreError: the books cannot be reached.
         """
         if len(call.body) > THREAD_FROM_BYTES:
             wish = await asyncio.to_thread(self._wish, call)
@@ -83,57 +76,19 @@ class Batches:
         answer = await governor.reserve(wish, governor.ceilings.of_account(call.account))
         if answer.entry is None:
             return self._refused(answer)
-        return await self._send(call, answer.entry.fence, wish.estimate)
+        return BatchMaking(
+            self._parts,
+            self._settling,
+            self._keys,
+            batch=self._batch(call),
+            fence=answer.entry.fence,
+            held=wish.estimate,
+        )
 
-    async def _send(self, call: BatchInbound, fence: int, held: Amounts) -> Answered:
-        """Send what is SENT in the books, and close them unless it was made, whatever happens."""
-        request = UpstreamRequest("POST", call.target, call.headers, call.body, lane=PATH)
-        try:
-            sending = await self._parts.upstream.begin(request)
-        except BaseException:
-            await _to_the_end(self._release(call, fence))
-            raise
-        try:
-            reply = await read_whole(await sending)
-        except BaseException as error:
-            await _to_the_end(self._unanswered(call, fence, held, error))
-            raise
-        await _to_the_end(self._answered(call, fence, held, reply))
-        return reply
-
-    async def _unanswered(
-        self, call: BatchInbound, fence: int, held: Amounts, error: BaseException
-    ) -> None:
-        if isinstance(error, ModelError) and error.billed == "no":
-            await self._release(call, fence)
-        else:
-            why = error.code if isinstance(error, ModelError) else type(error).__name__
-            await self._settling.charge_estimate(self._batch(call, ""), why, held)
-
-    async def _answered(
-        self, call: BatchInbound, fence: int, held: Amounts, reply: Answered
-    ) -> None:
-        if reply.status in NOT_BILLED:
-            await self._release(call, fence)
-            return
-        name = reply.text("id")
-        if reply.status != 200 or not NAME.fullmatch(name):
-            why = f"status {reply.status}" if reply.status != 200 else "it was told no name"
-            await self._settling.charge_estimate(self._batch(call, ""), why, held)
-            return
-        try:
-            await self._keys.note_batch(self._batch(call, name))
-        except StoreError as error:
-            log.exception("batch made but not noted", batch=name, error=error.message)
-            raise
-
-    async def _release(self, call: BatchInbound, fence: int) -> None:
-        await self._parts.ledger.release(call.request_id, fence, unbilled=True)
-
-    def _batch(self, call: BatchInbound, upstream_id: str) -> OpenBatch:
+    def _batch(self, call: BatchInbound) -> OpenBatch:
         return OpenBatch(
             request_id=call.request_id,
-            upstream_id=upstream_id,
+            upstream_id="",
             owner=call.key.account,
             account=call.account,
             project=call.project,
@@ -182,6 +137,14 @@ class Batches:
             StoreError: the store cannot be used. Nothing about one batch is raised.
         """
         return await self._settling.settle_ended(upstream_id)
+
+    async def unsettled(self, upstream_id: str) -> str:
+        """Settle a batch if it has ended; why that failed, "" where its results may be deleted.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        return await self._settling.unsettled(upstream_id)
 
     async def ask(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Answered:
         """One request and its whole answer.
@@ -267,13 +230,3 @@ def _params(body: bytes) -> list[dict[str, Any]]:
     if not 0 < len(params) <= MOST_REQUESTS:
         raise RequestRefused(f"a batch has 1 to {MOST_REQUESTS:,} requests", billed="no")
     return params
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do it even if the caller is cancelled meanwhile, who then waits for it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
 import structlog
 
@@ -12,25 +11,21 @@ from helios.domain.budget.spend import Spend
 from helios.domain.budget.units import Unit
 from helios.domain.gateway.bound import SEARCH_FEE_MICROUSD
 from helios.domain.gateway.sse import Meter
-from helios.domain.gateway.usage import Metered, read_answer
+from helios.domain.gateway.usage import FROM_BETWEEN, Metered, is_error, read_answer
 from helios.domain.pricing import Model
 from helios.domain.usage import Usage
 from helios.errors import ModelError, ReservationLost, StoreError
 from helios.ports.upstream import UpstreamReply, UpstreamRequest
-from helios.services.responses.counting import count_texts
+from helios.services.responses.cut_stream import nothing_began, usage_of_cut
 from helios.services.responses.gateway_parts import GatewayParts
 from helios.services.responses.inbound import Inbound, Outgoing
 
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 NOT_BILLED = frozenset({*range(300, 500), 503, 529})
-"""Answers that prove that nothing was billed; after any other error nobody knows."""
+"""Answers that prove that nothing was billed."""
 SEARCHES = "web_search_requests"
 TRY_AGAIN_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """The pauses after which the books are tried again that could not be reached, in seconds."""
-_COUNTABLE = frozenset({"text", "tool_use"})
-"""Blocks that are billed as what is seen of them. Of thoughts less may be shown; a tool that the
-provider runs, and a summary, make the model read again.
-"""
 log = structlog.get_logger("helios.gateway")
 
 
@@ -175,7 +170,7 @@ class Passage:
         reply = self._reply
         if reply is None:
             await self._settle_unanswered()
-        elif reply.status in NOT_BILLED:
+        elif reply.status in NOT_BILLED or self._failed(reply.status):
             await self._release()
         elif reply.status != 200:
             await self._charge_estimate(f"status {reply.status}")
@@ -191,6 +186,11 @@ class Passage:
             else:
                 await self._book(answer, answer.usage)
 
+    def _failed(self, status: int) -> bool:
+        """The API itself says that it failed: billed is what a usage tells, and it tells none."""
+        own = status >= 500 and status not in FROM_BETWEEN
+        return own and self._complete and is_error(bytes(self._answer))
+
     async def _settle_unanswered(self) -> None:
         error = _failure(self._sending)
         if self._sending is None or (error and error.billed == "no"):
@@ -201,33 +201,16 @@ class Passage:
     async def _settle_stream(self, meter: Meter) -> None:
         told = meter.close()
         usage = told.usage
+        if nothing_began(told, meter):
+            await self._release()
+            return
         if usage is not None and not told.output_known:
-            usage = await self._with_seen_output(meter, usage)
+            upstream = self._parts.upstream
+            usage = await usage_of_cut(upstream, self.call, self.outgoing, meter, usage)
         if usage is None:
             await self._charge_estimate("the stream broke off")
         else:
             await self._book(told, usage)
-
-    async def _with_seen_output(self, meter: Meter, usage: Usage) -> Usage | None:
-        """The stream was cut: its output is what came of it, as the provider counts that.
-
-        None where it may have taken more than what is seen of it.
-        """
-        asked, seen = self.call.asked, meter.seen()
-        if asked.rounds or asked.compaction or asked.fallbacks or meter.seen_truncated:
-            return None
-        if any(block.kind not in _COUNTABLE for block in seen):
-            return None
-        texts = [text for block in seen for text in (block.name, block.text)]
-        name = self.outgoing.model.name
-        try:
-            tokens = await count_texts(self._parts.upstream, self.call.headers, name, texts)
-        except ModelError as error:
-            log.warning("output not counted", request=self.call.request_id, error=error.message)
-            return None
-        if tokens is None:
-            return None
-        return replace(usage, output_tokens=max(usage.output_tokens, tokens))
 
     async def _book(self, told: Metered, usage: Usage) -> None:
         call, parts = self.call, self._parts

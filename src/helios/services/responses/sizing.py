@@ -29,21 +29,24 @@ from helios.services.responses.inbound import Inbound, Outgoing
 
 LEAST_OUTPUT = 4096
 """An answer is not cut below this many tokens where nothing is learned of its author."""
+COUNT_AGAIN_S = 15.0
+"""After a count that failed, in seconds; meanwhile the bytes bound it."""
 log = structlog.get_logger("helios.gateway")
 
 
 class Sizing:
-    """Bounds the forms in which one client's request may go upstream.
-
-    Attributes:
-        not_counted: why the provider could not count one of them, which it may later.
-    """
+    """Bounds the forms in which one client's request may go upstream."""
 
     def __init__(self, parts: GatewayParts, call: Inbound) -> None:
         self._parts = parts
         self._call = call
         self._counts: dict[str, int | None] = {}
-        self.not_counted: ModelError | None = None
+        self._failed: dict[str, tuple[float, ModelError]] = {}
+
+    @property
+    def not_counted(self) -> ModelError | None:
+        """Why the provider could not count one of them, which it may later."""
+        return next((error for _, error in self._failed.values()), None)
 
     async def whole(self, model: Model, body: bytes) -> Outgoing:
         """What is asked for, bounded by its bytes, or by a count where bytes do not bound it.
@@ -100,19 +103,23 @@ class Sizing:
         )
 
     async def _counted(self, model: Model, body: bytes) -> int | None:
-        """Asked for once, however often the request is tried; for a model it has one body."""
-        if model.name not in self._counts:
-            self._counts[model.name] = await self._count(body)
-        return self._counts[model.name]
-
-    async def _count(self, body: bytes) -> int | None:
+        """Asked for once, however often the request is tried, and again a while after it failed;
+        for a model it has one body.
+        """
+        name, clock = model.name, self._parts.clock
+        if name in self._counts:
+            return self._counts[name]
+        if name in self._failed and clock.monotonic() < self._failed[name][0] + COUNT_AGAIN_S:
+            return None
         call = self._call
         try:
-            return await count_input(self._parts.upstream, call.headers, body)
+            self._counts[name] = await count_input(self._parts.upstream, call.headers, body)
         except ModelError as error:
             log.warning("input not counted", request=call.request_id, error=error.message)
-            self.not_counted = error
+            self._failed[name] = clock.monotonic(), error
             return None
+        self._failed.pop(name, None)
+        return self._counts[name]
 
     async def _least_output(self, model: Model) -> int:
         """So much its author needs, by what is learned of it; or a long answer."""
