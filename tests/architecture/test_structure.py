@@ -58,7 +58,6 @@ def test_only_responses_and_bootstrap_know_providers() -> None:
         "bootstrap/gateway.py",
         "bootstrap/simulating.py",
         "services/responses/asking.py",
-        "bootstrap/house.py",
         "bootstrap/learning.py",
         "bootstrap/pricelist.py",
         "bootstrap/providers.py",

@@ -1,6 +1,5 @@
 """The command line as a user meets it: words, codes, streams, 80 columns."""
 
-import json
 import os
 import pty
 import select
@@ -131,7 +130,7 @@ def test_a_run_whose_budget_ends_stops_with_4_and_can_go_on(helios: Helios, tmp_
     text = text.replace("answers: answers.yaml", f"answers: {folder}/answers.yaml")
     result = helios.run("run", str(project(tmp_path, text)), "--json")
     assert result.code == 4, result.err
-    refusal = json.loads(result.out[result.out.rindex('{\n  "schema"') :])
+    refusal = result.lines[-1]
     assert refusal["error"] == "budget-exhausted"
     assert "this run's messages" in refusal["message"]
     spent = helios.rows("select spent from ledger_balances where limit_key like 'run/%messages'")

@@ -10,7 +10,7 @@ import pytest
 
 from helios.codebase.worktrees import GitWorkspace
 from helios.domain.ids import TaskId
-from helios.errors import WorkspaceError
+from helios.errors import PatchRejected, WorkspaceError
 
 FIX = TaskId("fix")
 
@@ -155,7 +155,7 @@ def test_writing_stays_in_the_worktree(workspace: GitWorkspace, tmp_path: Path) 
     for path in ("../out.txt", "/tmp/out.txt", "out/x.txt", "file-out", ".git", ".git/config",
                  "app/.GIT/x", "app/../../out.txt", "", "app/", "app", "gitlink", "a\0b",
                  "app/one.py/x"):  # fmt: skip
-        with pytest.raises(WorkspaceError, match="cannot write"):
+        with pytest.raises(PatchRejected, match="cannot write"):
             asyncio.run(workspace.write(FIX, {path: "bad\n"}))
     assert [entry.name for entry in outside.iterdir()] == ["file"]
     assert (outside / "file").read_text() == "mine\n"
@@ -165,14 +165,14 @@ def test_writing_stays_in_the_worktree(workspace: GitWorkspace, tmp_path: Path) 
 
 def test_nothing_is_written_when_one_path_is_refused(workspace: GitWorkspace) -> None:
     folder = _opened(workspace)
-    with pytest.raises(WorkspaceError):
+    with pytest.raises(PatchRejected):
         asyncio.run(workspace.write(FIX, {"first.txt": "1", "../second.txt": "2"}))
     assert not (folder / "first.txt").exists()
 
 
 def test_a_text_that_is_no_unicode_is_refused(workspace: GitWorkspace) -> None:
     _opened(workspace)
-    with pytest.raises(WorkspaceError, match="not valid Unicode"):
+    with pytest.raises(PatchRejected, match="not valid Unicode"):
         asyncio.run(workspace.write(FIX, {"a.txt": "\ud800"}))
 
 

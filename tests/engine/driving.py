@@ -83,11 +83,14 @@ class Project:
         given = {"simulator_speed": "0", "sandbox": "direct", "log_level": "error", **settings}
         read = load_settings({"home": self.folder / "home", **given}, environment={})
         loaded = read_project(self.path, self.clock)
-        async with open_house(read, clock=self.clock) as house:
+        async with (
+            open_house(read, clock=self.clock) as house,
+            house.locks.hold(loaded.id, str(self.path)) as hold,
+        ):
             record = await house.book.pick(
                 loaded.id, str(loaded.path), loaded.spec, surroundings(read), "continue or start"
             )
-            async with open_session(house, record, loaded.spec) as session:
+            async with open_session(house, record, loaded.spec, hold) as session:
                 yield Driven(house, session)
 
     def drive(

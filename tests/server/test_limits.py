@@ -44,7 +44,11 @@ def test_a_ceiling_of_everybody_is_replaced_and_forgotten(fresh: Face) -> None:
     gone = fresh.client.delete("/api/v1/helios/budget/limits/weekly")
     assert (gone.status_code, gone.content) == (204, b"")
     assert fresh.client.delete("/api/v1/helios/budget/limits/weekly").status_code == 404
-    assert fresh.get("limits/weekly").json()["code"] == "not-found"
+    told = fresh.get("limits/weekly").json()
+    assert told["code"] == "not-found"
+    assert told["detail"] == "there is no ceiling weekly of everybody"
+    assert "GET limits" in told["next_step"]
+    assert "day of 회사" in fresh.get("limits/회사/day").json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_wrong_key_in_the_header_is_named(face: Face) -> None:
 
 
 def test_unknown_paths_and_methods(face: Face) -> None:
-    for path in ("/", "/api", f"{BUDGET}/nothing", "/없는/길"):
+    for path in ("/api", f"{BUDGET}/nothing", "/없는/길"):
         assert_problem(face.client.get(path), 404, "not-found")
     answer = face.client.delete(f"{BUDGET}/status")
     assert_problem(answer, 405, "method-not-allowed")

@@ -114,7 +114,11 @@ def test_a_port_that_is_taken_or_none_is_said_so(helios: Helios) -> None:
         result = helios.run("serve", "--port", str(other.getsockname()[1]))
     assert result.code == 7
     assert "--port 0" in result.err
-    for words in (("--port", "70000"), ("--host", "no.such.host.invalid", "--insecure-no-auth")):
+    for words in (
+        ("--port", "70000"),
+        ("--host", "no.such.host.invalid"),
+        ("--host", "없" * 80, "--insecure-no-auth"),
+    ):
         result = helios.run("serve", *words)
         assert result.code == 2
         assert "cannot listen" in result.err

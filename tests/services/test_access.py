@@ -338,3 +338,17 @@ def test_use_is_noted_once_a_minute_and_no_call_waits_for_it(sqlite_store_url: s
             assert unused.last_used_at is None
 
     asyncio.run(play())
+
+
+def test_a_store_that_does_not_answer_does_not_keep_the_end_waiting(sqlite_store_url: str) -> None:
+    async def play() -> None:
+        async with opened(sqlite_store_url, MovableClock()) as (access, book):
+            secret, _ = await access.issue("ci", "")
+            await access.admit(secret)
+            book.gate.clear()
+            access._start(book.used("걸림", 0.0))
+            async with asyncio.timeout(60):
+                await access.close()
+            book.gate.set()
+
+    asyncio.run(play())

@@ -167,3 +167,26 @@ def test_a_run_waits_for_a_pause_that_ends(tmp_path: Path) -> None:
         await asyncio.sleep(0)
 
     in_rooms(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("budget", "key", "cap"),
+    [
+        (BudgetSpec(cost_usd=2.0, strong_share=0.25), "strong-microusd", 500_000),
+        (BudgetSpec(cost_usd=2.0, strong_share=0.0), "strong-microusd", 0),
+        (BudgetSpec(messages=40, cost_usd=2.0, strong_share=0.25), "strong-messages", 10),
+    ],
+)
+def test_the_strong_share_is_of_messages_or_else_of_dollars(
+    tmp_path: Path, budget: BudgetSpec, key: str, cap: int
+) -> None:
+    async def work(rooms: Rooms) -> None:
+        limits = rooms.governor.run_limits(rooms.run.id, budget)
+        (strong,) = (limit for limit in limits if limit.key == f"run/{rooms.run.id}/{key}")
+        assert strong.cap == cap
+        ask = {Unit.MESSAGES: 11, Unit.MICROUSD: 600_000}
+        await rooms.governor.request(Request("1", Tier.STANDARD, ask), limits, wait_s=0.0)
+        with pytest.raises(BudgetExhausted, match="strong share of this run"):
+            await rooms.governor.request(Request("2", Tier.STRONG, ask), limits, wait_s=0.0)
+
+    in_rooms(tmp_path, work)

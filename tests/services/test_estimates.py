@@ -125,7 +125,7 @@ def test_nothing_is_lowered_on_little_knowledge_or_against_the_policy(
             await responses.ask(wish)
         assert provider.asked == []
         roomy = call(rooms, agent=agent, cost_usd=1.0)
-        assert await responses.least_bound(wish) == await responses.least_bound(roomy)
+        assert (await responses.least(wish))[0] == (await responses.least(roomy))[0]
 
     in_rooms(tmp_path, work)
 
@@ -186,7 +186,7 @@ def test_a_price_nobody_knows_stops_every_estimate(tmp_path: Path) -> None:
         responses = rooms.responses(provider)
         wish = call(rooms, cost_usd=1.0)
         unknown = replace(wish, request=replace(wish.request, model="모르는-모델"))
-        for asking in (responses.ask, responses.least_bound):
+        for asking in (responses.ask, responses.least):
             with pytest.raises(UnknownPrice, match="모르는-모델"):
                 await asking(unknown)
         assert (provider.asked, provider.counted) == ([], [])
@@ -299,7 +299,7 @@ def test_a_task_that_was_cut_off_is_never_lowered_again(tmp_path: Path) -> None:
         assert len(provider.asked) == 1
         other = replace(wish, task=TaskId("other"))
         responses = rooms.responses(provider)
-        whole, lowered = await responses.least_bound(wish), await responses.least_bound(other)
+        (whole, _), (lowered, _) = await responses.least(wish), await responses.least(other)
         assert whole[Unit.TOKENS] - lowered[Unit.TOKENS] == ASKED - 2 * LEARNED
 
     in_rooms(tmp_path, work)

@@ -193,6 +193,32 @@ async def _batches(url: str, close: str = "") -> list[str]:
     return [batch.upstream_id for batch in kept]
 
 
+def test_a_process_of_before_that_still_runs_hides_no_batch_from_its_key(empty_url: str) -> None:
+    """It notes no owner, as of what the root made for an account, which gives nothing away."""
+    asyncio.run(_owners(empty_url, []))
+    engine = engines.create(engines.parse(empty_url))
+    accounts = ["keys/하나", "keys/하나/가게", "회사/가게", "keys", "keysets/둘"]
+    with engine.begin() as connection:
+        for account in accounts:
+            connection.execute(
+                text(
+                    "INSERT INTO gateway_batches (request_id, upstream_id, account, project,"
+                    f" simulated, created_at) VALUES ('{account}', '{account}', '{account}', '',"
+                    " FALSE, 1.5)"
+                )
+            )
+    engine.dispose()
+    owners = asyncio.run(_owners(empty_url, accounts))
+    assert owners == {**dict.fromkeys(accounts, ""), **{name: name for name in accounts[:2]}}
+
+
+async def _owners(url: str, names: list[str]) -> dict[str, str]:
+    stores = open_stores(url, MovableClock())
+    owners = await stores.keys.batch_owners(names, simulated=False)
+    await stores.close()
+    return dict(owners)
+
+
 def test_a_failed_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All or nothing, on SQLite too."""
     monkeypatch.setattr(migrations, "migrate", _migrate_and_break(migrations.migrate))

@@ -75,7 +75,7 @@ def test_others_may_add_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_paper(url, clock, sink, *, database_time) -> Stores:
-    none = dict.fromkeys(("ledger", "runs", "budget", "keys", "auditor", "shut"))
+    none = dict.fromkeys(("ledger", "runs", "budget", "keys", "auditor", "locks", "shut"))
     return Stores(url=f"on {url}", **none)
 
 

@@ -28,6 +28,20 @@ class _FrontMatter(BaseModel):
     minimum_tier: Tier = Tier.ECONOMY
 
 
+class Roles(dict[str, Role]):
+    """Roles by name, with those of a folder. Looking up one that is not there is a `UsageError`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(builtin_roles())
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Role:
+        raise UsageError(
+            f"there is no agent {name!r}",
+            next_step=f"Its file belongs into {self._folder}, then start the project anew.",
+        )
+
+
 def builtin_roles() -> dict[str, Role]:
     """The roles Helios ships, by name."""
     folder = files(__package__)
@@ -40,12 +54,12 @@ def builtin_roles() -> dict[str, Role]:
     return {role.name: role for role in roles}
 
 
-def load_roles(folder: Path) -> dict[str, Role]:
+def load_roles(folder: Path) -> Roles:
     """The built-in roles, overlaid by the Markdown files of a folder, if there is one.
 
     Files without front matter are no agents and are passed over.
     """
-    roles = builtin_roles()
+    roles = Roles(folder)
     for path in sorted(folder.glob("*.md")):
         text = _read(path)
         if text.startswith(f"{FENCE}\n"):

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from helios.agents.catalogue import load_roles
+from helios.bootstrap.pricelist import price_list
 from helios.bootstrap.project import agents_folder
 from helios.bootstrap.signals import import_signals
 from helios.config import Settings
@@ -15,15 +15,17 @@ from helios.domain.ids import RunId
 from helios.domain.pricing import Catalogue
 from helios.domain.workflow.graph import Graph, build_graph
 from helios.domain.workflow.spec import ProjectSpec
+from helios.engine.lock import EveryLock
 from helios.errors import UsageError
 from helios.ports.clock import Clock
 from helios.ports.events import EventSink
+from helios.ports.locks import ProjectLocks
 from helios.ports.runs import RunRecord
-from helios.providers.prices import load_catalogue
 from helios.sandboxes.open import probe_sandbox
 from helios.services.allocations import Allocator
 from helios.services.calibrating import Calibrator
 from helios.services.ceilings import Ceilings
+from helios.services.estimates import Estimates, nobody_counts
 from helios.services.execution import LiveProject
 from helios.services.explainer import Explainer
 from helios.services.forecasting import Forecaster
@@ -36,6 +38,7 @@ from helios.services.router import Router
 from helios.services.run_book import RunBook, Surroundings, with_pace_of
 from helios.services.spending import Spending
 from helios.services.summary import RunSummary, summarise
+from helios.stores.file_locks import FileLocks
 from helios.stores.open import Stores, open_stores
 from helios.telemetry.event_log import logged
 from helios.telemetry.logs import configure_logs
@@ -73,9 +76,9 @@ class House:
         return Desk(self, governor, simulated)
 
     @property
-    def locks(self) -> Path:
-        """Where the locks of projects lie."""
-        return self.settings.home / "locks"
+    def locks(self) -> ProjectLocks:
+        """The locks of projects: one home may use two databases, and one database two homes."""
+        return EveryLock((FileLocks(self.settings.home / "locks"), self.stores.locks))
 
     def run_home(self, run: RunId) -> Path:
         """A run's own folder: work trees, engine, report."""
@@ -137,7 +140,15 @@ class Desk:
 
     def planner(self, spec: ProjectSpec) -> Planner:
         """Plans with the same router and governor that run."""
-        return Planner(self.router(spec), self.governor)
+        router = self.router(spec)
+        estimates = Estimates(
+            router.catalogue,
+            self.house.stores.budget,
+            count=nobody_counts,
+            simulated=self.simulated,
+            lower_output=True,
+        )
+        return Planner(router, self.governor, estimates)
 
     @property
     def progress(self) -> ProgressReader:
@@ -162,8 +173,7 @@ async def open_house(
     """
     clock = clock or SystemClock()
     configure_logs(settings.home / "logs", settings.log_level)
-    prices = Path(settings.prices) if settings.prices else None
-    catalogue = load_catalogue(prices, datetime.fromtimestamp(clock.now(), UTC))
+    catalogue = price_list(settings, clock.now())
     plan = load_plan(settings.plan, settings.plan_messages)
     stores = open_stores(settings.database_url, clock, logged(sink))
     try:

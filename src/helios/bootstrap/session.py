@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helios.agents import outputs
+from helios.bootstrap.finishing import Finisher
 from helios.bootstrap.house import Desk, House
 from helios.bootstrap.providers import vendor_settings
 from helios.codebase.worktrees import GitWorkspace
 from helios.config import sqlite_url
+from helios.domain.ids import run_id
 from helios.domain.workflow.spec import ProjectSpec
 from helios.engine.runs import RunEngine, RunParts
+from helios.ports.locks import Hold
 from helios.ports.models import Provider
 from helios.ports.runs import RunRecord
 from helios.providers.open import open_provider
 from helios.sandboxes.open import open_sandbox
 from helios.services.execution import LiveProject, TaskRunner
 from helios.services.execution.runner import Capabilities
-from helios.services.reports import make_report
 from helios.services.responses import Responses
 from helios.telemetry.logs import configure_logs
 
@@ -31,47 +33,20 @@ class Session:
     project: LiveProject
     desk: Desk
     engine: RunEngine
-    finish: "Finisher"
-
-
-class Finisher:
-    """Publishes a run's result and writes its report; may be asked again at any time."""
-
-    def __init__(self, house: House, record: RunRecord, workspace: GitWorkspace) -> None:
-        self._house = house
-        self._record = record
-        self._workspace = workspace
-        self.branch: str | None = None
-
-    async def publish(self) -> str | None:
-        """Point the run's branch at everything accepted so far; its name."""
-        tasks = await self._house.stores.runs.tasks(self._record.id)
-        commits = [task.commit for task in tasks if task.commit]
-        if commits:
-            self.branch = await self._workspace.publish(await self._workspace.base_for(commits))
-        return self.branch
-
-    async def report(self) -> Path:
-        """Write report.md and report.json; the path of the first."""
-        summary = await self._house.summary(self._record)
-        report = await make_report(summary, self._house.stores.runs, self.branch)
-        return report.write(self._house.run_home(self._record.id) / "report")
-
-    async def publish_and_report(self) -> str:
-        """Both, as the `report` action asks for; what came of it in a sentence."""
-        branch = await self.publish()
-        await self.report()
-        return f"report written; result on branch {branch}" if branch else "report written"
+    finish: Finisher
 
 
 @asynccontextmanager
-async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> AsyncIterator[Session]:
+async def open_session(
+    house: House, record: RunRecord, now: ProjectSpec, hold: Hold
+) -> AsyncIterator[Session]:
     """Open what driving a run needs: provider, sandbox, repository, engine.
 
     Args:
         house: what the command has opened.
         record: the run.
         now: the project as its file says now, for budget and pace.
+        hold: says that nobody else drives it; see `House.locks`.
 
     Raises:
         SandboxUnavailable: no containment, and none was waived.
@@ -83,11 +58,10 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
     # A chosen sandbox may be waived later on, and a waiver taken back.
     wanted = settings.sandbox if settings.sandbox != "auto" else record.sandbox
     sandbox = open_sandbox(wanted)
-    workspace = _workspace(house, record, project)
-    await workspace.prepare()
+    workspace = await _workspace(house, record, project)
     provider = await _provider(house, record, project)
     try:
-        finisher = Finisher(house, record, workspace)
+        finisher = Finisher(house, record, project.graph, workspace)
         desk = await house.desk(record)
         router = desk.router(project.spec)
         can = Capabilities(
@@ -117,14 +91,17 @@ async def open_session(house: House, record: RunRecord, now: ProjectSpec) -> Asy
             runner=runner,
             clock=house.clock,
             engine_url=_engine_url(house, record),
+            hold=hold,
+            conclude=finisher.conclude,
         )
         yield Session(record, project, desk, RunEngine(parts), finisher)
     finally:
         await provider.close()
 
 
-def _workspace(house: House, record: RunRecord, project: LiveProject) -> GitWorkspace:
-    return GitWorkspace(
+async def _workspace(house: House, record: RunRecord, project: LiveProject) -> GitWorkspace:
+    """The repository of a run, without what earlier runs of its project left behind."""
+    workspace = GitWorkspace(
         run=record.id,
         spec=project.spec.repo,
         project_dir=Path(record.path).parent,
@@ -132,6 +109,10 @@ def _workspace(house: House, record: RunRecord, project: LiveProject) -> GitWork
         snapshot_dir=project.home / "repository",
         clock=house.clock,
     )
+    await workspace.prepare()
+    earlier = (run_id(record.project, number) for number in range(1, record.number))
+    await workspace.tidy_earlier(house.run_home(run) for run in earlier)
+    return workspace
 
 
 async def _provider(house: House, record: RunRecord, project: LiveProject) -> Provider:

@@ -163,7 +163,8 @@ async def _learn(transcripts: Path, events: tuple[Path, ...], flags: SettingFlag
         learnt = await learn_from(house, transcripts, events)
     ignored = f", {plural(learnt.ignored, 'line')} made no sense" if learnt.ignored else ""
     talk().print(
-        f"[green]✓[/] {plural(learnt.calls, 'call')} of this window booked, "
+        f"[green]✓[/] of this window {plural(learnt.calls, 'new call')} booked, "
+        f"{learnt.known} known before; "
         f"{plural(learnt.figures, 'figure')} of the provider kept{ignored}"
     )
     next_command("helios budget --real")

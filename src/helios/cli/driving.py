@@ -1,7 +1,9 @@
 """Drives a run in this process: screen or JSON lines, Ctrl-C, the summary at the end."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +17,14 @@ from helios.cli.summary_view import show_summary
 from helios.cli.terminal import next_command, out, print_line, say_error, talk
 from helios.config import Settings
 from helios.domain.workflow.states import RunState, TaskState
-from helios.engine.lock import project_lock
 from helios.errors import HeliosError, RunStopping
 from helios.ports.events import RunEvent
 from helios.services.reports import summary_to_json
 from helios.services.run_book import Wish
 
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""What a shell says of a program that SIGPIPE ended."""
 EXIT_BY_STATE = {RunState.DONE: 0, RunState.FAILED: 1, RunState.CANCELLED: 1}
 
 
@@ -29,28 +32,34 @@ async def drive(file: Path, settings: Settings, *, wish: Wish, as_json: bool, wa
     """Run to the end or to a stop; the exit code."""
     loaded = read_project(file)
     sink = EventRelay(as_json=as_json)
-    with project_lock(settings.home / "locks", loaded.id, str(file)):
-        async with open_house(settings, sink=sink) as house:
-            record = await house.book.pick(
-                loaded.id, str(loaded.path), loaded.spec, surroundings(settings), wish
-            )
-            async with (
-                open_session(house, record, loaded.spec) as session,
-                mirrored(house) as mirroring,
-            ):
-                sink.changed = mirroring.changed if mirroring else None
-                view = LiveView(session.desk.progress, session.project, as_json=as_json)
-                sink.listener = view
-                ended = await _until_end(session, view, wait=wait)
-                await session.finish.publish()
-                report = await session.finish.report()
-            summary = await house.summary(record)
-            if as_json:
-                print_line({"event": "summary", **summary_to_json(summary, session.finish.branch)})
-            else:
-                show_summary(out(), summary, session.finish.branch, report)
-            unhappy = next((t.id for t in summary.tasks if t.state is TaskState.FAILED), "TASK")
-    return _farewell(ended, file, unhappy, as_json=as_json)
+    async with (
+        open_house(settings, sink=sink) as house,
+        house.locks.hold(loaded.id, str(file)) as hold,
+    ):
+        record = await house.book.pick(
+            loaded.id, str(loaded.path), loaded.spec, surroundings(settings), wish
+        )
+        async with (
+            open_session(house, record, loaded.spec, hold) as session,
+            mirrored(house) as mirroring,
+        ):
+            sink.changed = mirroring.changed if mirroring else None
+            view = LiveView(session.desk.progress, session.project, as_json=as_json)
+            sink.listener = view
+            sink.on_deaf = session.engine.stop
+            ended = await _until_end(session, view, wait=wait)
+            finish = session.finish
+            if not isinstance(ended, RunState):
+                await finish.publish_as_it_stands()
+            report = await finish.report()
+        summary = await house.summary(record)
+        if as_json:
+            print_line({"event": "summary", **summary_to_json(summary, finish.result)})
+        else:
+            show_summary(out(), summary, finish.result, report)
+        unhappy = next((t.id for t in summary.tasks if t.state is TaskState.FAILED), "TASK")
+    code = _farewell(ended, file, unhappy, as_json=as_json)
+    return NOBODY_READS if sink.is_deaf and ended is None else code
 
 
 async def _until_end(
@@ -106,16 +115,35 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+def _nothing() -> None:
+    """Nobody has to be told."""
+
+
 class EventRelay:
-    """Hands stored events on: to stdout as JSON lines, and to the live view."""
+    """Hands stored events on: to stdout as JSON lines, and to the live view.
+
+    Whoever read the lines may go (`| head`): `on_deaf` is called then, once.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self.is_deaf = False
+        self.on_deaf: Callable[[], None] = _nothing
         self.listener: LiveView | None = None
         self.changed: Callable[[], None] | None = None
 
     def __call__(self, event: RunEvent) -> None:
-        """Take one event; called from a store's thread after its commit."""
+        """Take one event; called after its commit."""
+        try:
+            self._tell(event)
+        except BrokenPipeError:
+            if not self.is_deaf:
+                self.is_deaf = True
+                # Nothing that is printed from now on, nor at the end, fails once more.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self.on_deaf()
+
+    def _tell(self, event: RunEvent) -> None:
         if self._as_json:
             print_line(
                 {

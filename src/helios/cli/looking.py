@@ -18,7 +18,6 @@ async def _status(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
     from helios.bootstrap.house import open_house
     from helios.bootstrap.project import read_project
     from helios.cli.live import render
-    from helios.engine.lock import is_held
     from helios.services.progress import progress_to_json
 
     project = read_project(file)
@@ -28,7 +27,7 @@ async def _status(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
             raise ConflictError(f"{file} has not been run yet", next_step="`helios run` starts it.")
         desk = await house.desk(record)
         progress = await desk.progress.read(house.recorded(record, project.spec))
-        held = is_held(house.locks, project.id)
+        held = await house.locks.is_held(project.id)
     if as_json:
         print_json({**progress_to_json(progress), "driven": held})
         return 0

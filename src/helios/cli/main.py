@@ -1,11 +1,19 @@
 """The `helios` command: verbs, exit codes, and errors said once, on stderr."""
 
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from time import perf_counter
 
 from helios import __version__
 
 INTERRUPTED = 130
+STUCK_S = 2.0
+_STUCK = ("dbos-executor", "helios-lock")
+"""Threads that ask a database again and again, and would do so for ever when it is gone."""
+_NO = ("false", "f", "no", "n", "0")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from helios.cli.statusline import statusline
 
         raise SystemExit(statusline())
-    raise SystemExit(run(words))
+    code = run(words)
+    _leave_the_stuck_behind(code)
+    raise SystemExit(code)
 
 
 def run(words: Sequence[str]) -> int:
@@ -40,10 +50,10 @@ def run(words: Sequence[str]) -> int:
         from helios.cli.mistakes import explain
 
         said, helps = explain(error)
-        say_error(UsageError(said, next_step=helps), as_json="--json" in words)
+        say_error(UsageError(said, next_step=helps), as_json=_wants_json(words))
         return UsageError.exit_code
     except HeliosError as error:
-        say_error(error, as_json="--json" in words)
+        say_error(error, as_json=_wants_json(words))
         return error.exit_code
     except KeyboardInterrupt:
         talk().print("[yellow]■[/] interrupted; the same command goes on where it was")
@@ -52,3 +62,22 @@ def run(words: Sequence[str]) -> int:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """By the words alone: a line that cannot be understood is answered in its own form, too."""
+    said = (word.lower().partition("=") for word in words)
+    return any(name == "--json" and value not in _NO for name, _, value in said)
+
+
+def _leave_the_stuck_behind(code: int) -> None:
+    """End the process at once if threads are left that would keep it from ending."""
+    left = [thread for thread in threading.enumerate() if thread.name.startswith(_STUCK)]
+    ends = perf_counter() + STUCK_S
+    for thread in left:
+        thread.join(max(0.0, ends - perf_counter()))
+    if any(thread.is_alive() for thread in left):
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

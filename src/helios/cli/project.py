@@ -1,17 +1,14 @@
 """init, check, plan: before anything runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from rich.markup import escape
 
 from helios.cli.options import DEFAULT_FILE, AsJson, ProjectPath, SettingFlags, go
 from helios.cli.terminal import next_command, out, print_json, talk
 from helios.errors import ConflictError
-
-if TYPE_CHECKING:
-    from helios.config import Settings
-    from helios.domain.workflow.spec import ProjectSpec
 
 
 def init(
@@ -40,9 +37,12 @@ def init(
 def check(file: ProjectPath = DEFAULT_FILE, *, json: AsJson = False) -> int:
     """Find everything that is wrong with a project file."""
     from helios.bootstrap.project import read_project
+    from helios.config import load_settings
+    from helios.services.projects import collision_warnings
 
-    project = read_project(file)
+    project = read_project(file, settings=load_settings())
     groups = project.graph.groups()
+    warnings = collision_warnings(project.spec, project.graph, project.roles)
     if json:
         print_json({
             "schema": 1,
@@ -50,11 +50,14 @@ def check(file: ProjectPath = DEFAULT_FILE, *, json: AsJson = False) -> int:
             "name": project.spec.name,
             "tasks": len(project.spec.tasks),
             "groups": len(groups),
+            "warnings": list(warnings),
         })  # fmt: skip
         return 0
     talk().print(
         f"[green]✓[/] {file}: {len(project.spec.tasks)} tasks in {len(groups)} groups, no problems"
     )
+    for warning in warnings:
+        talk().print(f"[yellow]■[/] {escape(warning)}")
     next_command("helios plan" if file == DEFAULT_FILE else f"helios plan {file}")
     return 0
 
@@ -67,15 +70,17 @@ def plan(
 
 
 async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
-    from helios.bootstrap.house import open_house
+    from helios.bootstrap.house import open_house, surroundings
     from helios.bootstrap.project import read_project
     from helios.cli.plan_view import show_plan
     from helios.domain.ids import RunId
     from helios.errors import BudgetExhausted
     from helios.services.planner import plan_to_json
+    from helios.services.run_book import nobody_answers
 
-    project = read_project(file)
-    async with open_house(flags.settings()) as house:
+    settings = flags.settings()
+    project = read_project(file, settings=settings)
+    async with open_house(settings) as house:
         unfinished = await house.book.unfinished(project.id)
         run = unfinished.id if unfinished else RunId(f"{project.id}.next")
         repo = project.spec.repo.path or project.spec.repo.snapshot
@@ -88,7 +93,7 @@ async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         print_json(plan_to_json(made))
     else:
         show_plan(out(), project.spec, made)
-        if unfinished is None and _nobody_answers(project.spec, house.settings):
+        if unfinished is None and nobody_answers(project.spec, surroundings(settings)):
             talk().print(
                 "[yellow]■[/] `helios run` will refuse: no model is configured to answer the "
                 "agents.\n  Set ANTHROPIC_API_KEY or the setting `provider`, or name recorded "
@@ -97,11 +102,3 @@ async def _plan(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         else:
             next_command("helios run" if file == DEFAULT_FILE else f"helios run {file}")
     return 0 if made.fits else BudgetExhausted.exit_code
-
-
-def _nobody_answers(spec: "ProjectSpec", settings: "Settings") -> bool:
-    """Whether a new run would have agents and no model to answer them."""
-    from helios.bootstrap.house import surroundings
-
-    has_agents = any(task.agent for task in spec.tasks)
-    return has_agents and not spec.answers and surroundings(settings).simulated

@@ -69,7 +69,6 @@ def cancel(
 async def _cancel(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
     from helios.bootstrap.house import open_house
     from helios.bootstrap.project import read_project
-    from helios.engine.lock import is_held
     from helios.errors import ConflictError
 
     project = read_project(file)
@@ -77,7 +76,7 @@ async def _cancel(file: Path, *, as_json: bool, flags: SettingFlags) -> int:
         unfinished = await house.book.unfinished(project.id)
         if unfinished is None:
             raise ConflictError(f"{file} has no unfinished run", next_step="Nothing to cancel.")
-        if is_held(house.locks, project.id):
+        if await house.locks.is_held(project.id):
             await house.book.ask_to_cancel(unfinished)
             state = RunState.CANCELLING
         else:

@@ -9,6 +9,7 @@ from rich.table import Table
 from helios.cli.terminal import duration, state_text
 from helios.domain.budget.units import Unit, show
 from helios.domain.workflow.states import RunState, TaskState
+from helios.services.reports import Result
 from helios.services.summary import RunSummary
 
 STATE_MARK = {
@@ -19,7 +20,7 @@ STATE_MARK = {
 }
 
 
-def show_summary(console: Console, summary: RunSummary, branch: str | None, report: Path) -> None:
+def show_summary(console: Console, summary: RunSummary, result: Result, report: Path) -> None:
     """Tasks, retries, models, cost and saving, time and speed-up, where the result is."""
     run = summary.run
     mark = STATE_MARK.get(run.state, str(run.state))
@@ -55,10 +56,14 @@ def show_summary(console: Console, summary: RunSummary, branch: str | None, repo
         f"{duration(summary.busy_s)}, {summary.speed_up:.1f} times faster than one after another",
     )
     facts.add_row("critical path", escape(" → ".join(summary.critical_path)))
-    if branch:
-        facts.add_row("result", f"branch {escape(branch)}")
+    if result.branch:
+        facts.add_row("result", f"branch {escape(result.branch)}")
+    for task, branch in result.apart.items():
+        facts.add_row("", f"{escape(task)} alone: branch {escape(branch)}")
     facts.add_row("report", escape(_short(report)))
     console.print(facts)
+    for remark in result.remarks:
+        console.print(f"[yellow]■[/] {escape(remark)}")
     _show_unhappy(console, summary)
 
 

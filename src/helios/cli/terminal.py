@@ -40,13 +40,11 @@ def talk() -> Console:
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(data, ensure_ascii=False, indent=2))
-
-
-def print_line(data: Any) -> None:
-    """One JSON object on a line of its own, at once."""
+    """One JSON document on a line of stdout, at once."""
     print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+print_line = print_json
 
 
 def say_error(error: HeliosError, *, as_json: bool) -> None:

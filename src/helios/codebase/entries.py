@@ -30,20 +30,19 @@ def forget_entry(git_dir: Path, folder: Path) -> None:
     Raises:
         WorkspaceError: they cannot be removed.
     """
-    try:
-        while entry := find_entry(git_dir, folder):
-            for path in entry.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name != _WHERE:
-                    path.unlink()
-            (entry / _WHERE).unlink()
-            entry.rmdir()
-    except OSError as error:
-        raise WorkspaceError(
-            f"cannot remove Git's record of the worktree {folder}: {error}",
-            next_step="Run `git worktree prune` in the repository, then resume the run.",
-        ) from error
+    while entry := find_entry(git_dir, folder):
+        _remove(entry, folder)
+
+
+def forget_below(git_dir: Path, folder: Path) -> None:
+    """Remove the records of every worktree that was somewhere below a folder.
+
+    Raises:
+        WorkspaceError: they cannot be removed.
+    """
+    for entry, where in _entries(git_dir):
+        if where.is_relative_to(folder):
+            _remove(entry, where.parent)
 
 
 def mend_entries(git_dir: Path, below: Path) -> None:
@@ -52,6 +51,22 @@ def mend_entries(git_dir: Path, below: Path) -> None:
         common = entry / _COMMON
         if where.is_relative_to(below) and common.is_file() and not common.stat().st_size:
             common.write_text("../..\n", encoding="utf-8")
+
+
+def _remove(entry: Path, folder: Path) -> None:
+    try:
+        for path in entry.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _WHERE:
+                path.unlink()
+        (entry / _WHERE).unlink()
+        entry.rmdir()
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot remove Git's record of the worktree {folder}: {error}",
+            next_step="Run `git worktree prune` in the repository, then resume the run.",
+        ) from error
 
 
 def _entries(git_dir: Path) -> Iterator[tuple[Path, Path]]:

@@ -2,32 +2,32 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from helios.errors import WorkspaceError
+from helios.errors import PatchRejected, WorkspaceError
 
 LARGEST_TEXT = 512 * 1024
 """Bytes; a longer file is data, not something to show to a model."""
 
 _SNIFFED = 8000
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 def read_regular(root: Path, path: str, *, most: int) -> bytes | None:
     """A file's bytes; None for links (on the way there too), other non-files and long files."""
-    place = root
-    for part in path.split("/"):
-        place /= part
-        if place.is_symlink():
-            return None
     try:
-        status = place.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            return None
-        return place.read_bytes()
+        with _folder_of(root, path) as (folder, name):
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with os.fdopen(file, "rb") as stream:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+                return None
+            return stream.read(most)
     except OSError:
-        return None  # not there, or closed to us: nothing that could be read
+        return None  # not there, a link, or closed to us: nothing that could be read
 
 
 def read_texts(root: Path, paths: Iterable[str], patterns: Sequence[str]) -> dict[str, str]:
@@ -40,55 +40,123 @@ def read_texts(root: Path, paths: Iterable[str], patterns: Sequence[str]) -> dic
     for path in sorted(paths):
         if not any(fnmatchcase(path, pattern) for pattern in patterns):
             continue
-        data = read_regular(root, path, most=LARGEST_TEXT)
-        if data is None or b"\0" in data[:_SNIFFED]:
-            continue
-        try:
-            texts[path] = data.decode()
-        except UnicodeDecodeError:
-            continue  # could not be written back as it was
+        text = _read_text(root, path)
+        if text is not None:
+            texts[path] = text
     return texts
 
 
-def write_texts(root: Path, files: Mapping[str, str]) -> None:
-    """Write files, all checked before the first is touched.
+def write_texts(root: Path, files: Mapping[str, str], *, tracked: Collection[str]) -> None:
+    """Write files, all checked before the first is touched; no link is followed on the way.
+
+    Only a tracked file that `read_texts` can give is replaced: nothing that its writer was
+    never shown.
 
     Raises:
-        WorkspaceError: a path leaves the root, enters `.git`, or cannot be written.
+        PatchRejected: a path leaves the root, enters `.git`, passes a link, or names something
+            that is not to be replaced; the message tells a model how to mend it.
+        WorkspaceError: the disk does not take it.
     """
-    targets = {path: _target(root, path) for path in files}
-    for path, target in targets.items():
+    datas = {path: _encoded(path, text) for path, text in files.items()}
+    for path in files:
+        _check_parts(path)
+        _check_place(root, path, tracked)
+    for path, data in datas.items():
         try:
-            data = files[path].encode()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        except UnicodeEncodeError as error:
-            raise _refused(path, "its text is not valid Unicode") from error
+            _write(root, path, data, replace=path in tracked)
         except OSError as error:
-            raise _refused(path, error.strerror or str(error)) from error
+            raise WorkspaceError(f"cannot write {path!r}: {error.strerror or error}") from error
 
 
-def _target(root: Path, path: str) -> Path:
-    """Where a path really leads, links followed."""
-    if not path or "\0" in path or path.endswith("/"):
-        raise _refused(path, "that is no file name")
-    top = root.resolve()
+@contextmanager
+def _folder_of(root: Path, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """The folder a file lies in, held open, and the file's own name in it.
+
+    Held folders cannot be swapped for links between a check and a write.
+    """
+    *folders, name = path.split("/")
+    held = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        target = Path(os.path.realpath(top / path, strict=False))
-        inner = target.relative_to(top)
-        lexical = Path(os.path.normpath(top / path)).relative_to(top)
-    except ValueError as error:
-        raise _refused(path, "it leaves the worktree") from error
-    parts = [*inner.parts, *lexical.parts]
+        for folder in folders:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(folder, dir_fd=held)
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
+            os.close(held)
+            held = inner
+        yield held, name
+    finally:
+        os.close(held)
+
+
+def _read_text(root: Path, path: str) -> str | None:
+    data = read_regular(root, path, most=LARGEST_TEXT)
+    if data is None or b"\0" in data[:_SNIFFED]:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None  # could not be written back as it was
+
+
+def _write(root: Path, path: str, data: bytes, *, replace: bool) -> None:
+    """A file is replaced by a new one, so that nothing is written through links of any kind."""
+    with _folder_of(root, path, make=True) as (folder, name):
+        mode = None
+        if replace:
+            with suppress(FileNotFoundError):
+                mode = stat.S_IMODE(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+                os.unlink(name, dir_fd=folder)
+        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(data)
+        if mode is not None:
+            os.fchmod(file, mode)
+
+
+def _encoded(path: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise refused(path, "its text is not valid Unicode") from error
+
+
+def _check_parts(path: str) -> None:
+    parts = path.split("/")
+    if "\0" in path or not parts[-1]:
+        raise refused(path, "that is no file name")
+    if any(part in _NO_NAMES for part in parts):
+        raise refused(path, "paths are relative to the root of the repository and stay inside it")
     if any(part.casefold() == ".git" for part in parts):
-        raise _refused(path, "Git's own files are not to be written")
-    if target.exists() and not target.is_file():
-        raise _refused(path, "there is something else of that name")
-    return target
+        raise refused(path, "Git's own files are not to be written")
 
 
-def _refused(path: str, why: str) -> WorkspaceError:
-    return WorkspaceError(
-        f"cannot write {path!r}: {why}",
-        next_step="Name files relative to the root of the repository, inside it.",
-    )
+def _check_place(root: Path, path: str, tracked: Collection[str]) -> None:
+    *folders, name = path.split("/")
+    place = root
+    for folder in folders:
+        place /= folder
+        _refuse_link(root, path, place)
+        if os.path.lexists(place) and not place.is_dir():
+            raise refused(path, f"{place.relative_to(root)} is no folder")
+    place /= name
+    _refuse_link(root, path, place)
+    if not os.path.lexists(place):
+        return
+    if not place.is_file():
+        raise refused(path, "there is something else of that name")
+    if path not in tracked or _read_text(root, path) is None:
+        raise refused(
+            path, "it exists and is no text that was shown (too long, not UTF-8 or not tracked)"
+        )
+
+
+def _refuse_link(root: Path, path: str, place: Path) -> None:
+    if place.is_symlink():
+        link = place.relative_to(root)
+        raise refused(path, f"{link} is a symbolic link; name the file itself by its own path")
+
+
+def refused(path: str, why: str) -> PatchRejected:
+    """The refusal of a path that an answer wants to write to."""
+    return PatchRejected(f"cannot write {path!r}: {why}")

@@ -34,6 +34,10 @@ class RunRefs:
         """Keeps the commit the run starts from."""
         return f"refs/helios/{safe_name(self.run)}/base"
 
+    def branch_of(self, task: str) -> str:
+        """The branch of a task's result that could not be merged."""
+        return f"{self.branch}+{safe_name(task)}"
+
     def task(self, folder: str) -> str:
         """Keeps the last commit of a task."""
         return f"refs/helios/{safe_name(self.run)}/tasks/{folder}"

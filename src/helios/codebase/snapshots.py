@@ -4,16 +4,16 @@ import asyncio
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from helios.codebase.folders import discard, make_folder
 from helios.codebase.git import SNAPSHOT_DATE, Git
+from helios.codebase.listing import list_folder
 from helios.errors import WorkspaceError
 
-_LEFT_OUT = frozenset({".git", ".venv", "__pycache__"})
 _READY = "helios-ready"
 _SIGNED = f"Helios <helios@localhost> {SNAPSHOT_DATE}".encode()
 
@@ -61,10 +61,12 @@ async def import_folder(
 ) -> tuple[str, tuple[str, ...]]:
     """Make `ref` a first commit of what a folder holds: the commit, and notes for people.
 
-    The same content gives the same commit. No source makes an empty commit. Links that lead
-    out of the folder are left out; so are the folders in `without`.
+    The same content gives the same commit. No source makes an empty commit. What `.gitignore`
+    names is left out, also where the folder is no checkout; so are links that lead out of the
+    folder, and the folders in `without`.
     """
-    listing = await asyncio.to_thread(_list_folder, source, without)
+    paths = await list_folder(git, source, without) if source else []
+    listing = await asyncio.to_thread(_look_at, source, paths) if source else _Listing()
     message = b"Snapshot" if source else b"Empty project"
     with tempfile.TemporaryFile() as stream:
         await asyncio.to_thread(_write_stream, stream, listing.entries, ref, message)
@@ -105,39 +107,24 @@ def _quoted(path: bytes) -> bytes:
     return b'"%s"' % escaped
 
 
-def _list_folder(source: Path | None, without: Sequence[Path]) -> _Listing:
+def _look_at(source: Path, paths: Sequence[str]) -> _Listing:
     listing = _Listing()
-    if source is None:
-        return listing
-    for place, status in _walk(source, frozenset(map(str, without))):
-        relative = os.fsencode(os.path.relpath(place, source))
-        if stat.S_ISLNK(status.st_mode):
+    for path in paths:
+        place = str(source / path)
+        try:
+            mode = os.lstat(place).st_mode
+        except FileNotFoundError:
+            continue  # tracked, but deleted in the checkout
+        if stat.S_ISLNK(mode):
             if _stays_inside(place, source):
-                listing.entries.append(_Entry(b"120000", relative, place))
+                listing.entries.append(_Entry(b"120000", os.fsencode(path), place))
             else:
                 listing.links_left_out += 1
-        elif stat.S_ISREG(status.st_mode):
-            mode = b"100755" if status.st_mode & stat.S_IXUSR else b"100644"
-            listing.entries.append(_Entry(mode, relative, place))
+        elif stat.S_ISREG(mode):
+            bits = b"100755" if mode & stat.S_IXUSR else b"100644"
+            listing.entries.append(_Entry(bits, os.fsencode(path), place))
     listing.entries.sort(key=lambda entry: entry.path)
     return listing
-
-
-def _walk(folder: Path | str, without: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise WorkspaceError(
-            f"cannot list {folder}: {error.strerror}",
-            next_step="Make it readable or move it out of the folder, and start again.",
-        ) from error
-    for entry in entries:
-        if entry.name.casefold() in _LEFT_OUT or entry.path in without:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, without)
-        else:
-            yield entry.path, entry.stat(follow_symlinks=False)
 
 
 def _stays_inside(link: str, source: Path) -> bool:

@@ -5,23 +5,24 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from helios.codebase.entries import find_entry, forget_entry, mend_entries
-from helios.codebase.files import read_texts, write_texts
+from helios.codebase.entries import find_entry, forget_below, forget_entry, mend_entries
+from helios.codebase.files import read_texts, refused, write_texts
 from helios.codebase.folders import discard, make_folder, safe_name, sweep
 from helios.codebase.git import Git, find_git
-from helios.codebase.merging import containing_commit
+from helios.codebase.merging import containing_commit, gather
 from helios.codebase.processes import run_program, uncut, wait_until_idle
+from helios.codebase.publishing import Published, Unmerged, is_contained, publish_commit
 from helios.codebase.repositories import Repository, RunRefs, Source, open_repository, set_ref
 from helios.domain.ids import RunId, TaskId
 from helios.domain.workflow.spec import RepoSpec
 from helios.errors import WorkspaceError
 from helios.ports.clock import Clock
 
-_START = "start.json"
+_START, _PUBLISHED = "start.json", "published.json"
 _LINK, _SUBMODULE = "120000", "160000"
 _NEVER_COMMITTED = (":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.pyc")
 
@@ -112,21 +113,36 @@ class GitWorkspace:
         return await asyncio.to_thread(read_texts, self._folder(task), tracked, patterns)
 
     async def write(self, task: TaskId, files: Mapping[str, str]) -> None:
-        """Write files into a task's worktree.
+        """Write files into a task's worktree, none of which `commit` would leave out.
 
         Raises:
-            WorkspaceError: a path leaves the worktree, enters `.git`, or cannot be written.
+            PatchRejected: a path is not to be written: it leaves the worktree, enters `.git` or a
+                submodule, passes a link, is ignored, or what is there was never given by `read`.
+            WorkspaceError: a file cannot be written.
         """
-        await self._tree(task)
+        git = await self._tree(task)
+        tracked = await self._tracked(task)
+        modules = [f"{path}/" for path, mode in tracked.items() if mode == _SUBMODULE]
+        for path in files:
+            if path.startswith(tuple(modules)):
+                raise refused(path, "it is in a submodule")
+            if "__pycache__" in path.split("/") or path.endswith(".pyc"):
+                raise refused(path, "Python's compiled files are never committed")
         # Not in a thread: a thread that outlives a cancelled task could write into the next
         # worktree of the same name.
-        write_texts(self._folder(task), files)
+        write_texts(self._folder(task), files, tracked=tracked)
+        names = b"\0".join(map(os.fsencode, files))
+        ended = await git.attempt("check-ignore", "-z", "--stdin", stdin=names, accept=(0, 1))
+        if ended.out:
+            path = os.fsdecode(ended.out.split(b"\0")[0])
+            raise refused(path, "`.gitignore` names it, so it could be no part of the result")
 
     async def commit(self, task: TaskId, message: str) -> str:
         """Commit everything in the worktree; the same commit id for the same content.
 
         Left out: what the repository ignores, Python's compiled files, and folders that are
-        Git repositories of their own (told in `notes`).
+        Git repositories of their own (told in `notes`). They are removed: afterwards the
+        worktree is what a checkout of the commit would be.
         """
         repository = await self._repository()
         async with self._tasks[self._folder(task).name]:
@@ -139,6 +155,7 @@ class GitWorkspace:
                 stdin=b"\0".join(map(os.fsencode, paths)),
             )  # fmt: skip
             commit = await self._commit_index(git, message)
+            await self._become(git, commit)
             async with self._sharing:
                 await set_ref(repository.git, self._refs.task(safe_name(task)), commit)
             return commit
@@ -172,24 +189,57 @@ class GitWorkspace:
         return report
 
     async def publish(self, commit: str) -> str:
-        """Point the run's branch at the result; the branch's name.
+        """Let the run's branch contain a commit; the branch's name.
+
+        It is another name where somebody else's commit is on the branch; see `publish_commit`.
 
         Raises:
             WorkspaceError: the branch is checked out somewhere, where moving it would do harm.
         """
         git = (await self._repository()).git
-        wanted = await git.commit_id(commit)
-        ref = f"refs/heads/{self._refs.branch}"
-        async with self._sharing:
-            held = await git.run("for-each-ref", "--format=%(objectname) %(worktreepath)", ref)
-            now, _, where = held.partition(" ")
-            if where and now != wanted:
-                raise WorkspaceError(
-                    f"the branch {self._refs.branch} is checked out in {where}",
-                    next_step="Switch to another branch there, then resume the run.",
-                )
-            await set_ref(git, ref, wanted)
-        return self._refs.branch
+        return await self._publish(git, self._refs.branch, await git.commit_id(commit))
+
+    async def publish_all(self, results: Mapping[TaskId, str]) -> Published:
+        """Publish the results of tasks (at least one), those they build upon first.
+
+        What does not merge with the results before it gets a branch of its own, unless somebody
+        has merged it into the run's branch by hand.
+
+        Raises:
+            WorkspaceError: see `publish`.
+        """
+        git = (await self._repository()).git
+        commit, collisions = await gather(git, results)
+        branch = await self._publish(git, self._refs.branch, commit)
+        unmerged = [
+            Unmerged(
+                one.task,
+                await self._publish(git, self._refs.branch_of(one.task), one.commit),
+                one.collides_with,
+                one.files,
+            )
+            for one in collisions
+            if not await is_contained(git, one.commit, f"refs/heads/{branch}")
+        ]
+        wanted = self._refs.branch
+        return Published(branch, tuple(unmerged), "" if branch == wanted else wanted)
+
+    async def tidy(self) -> None:
+        """Remove all worktrees of this run; its commits stay."""
+        await self.tidy_earlier([self._home])
+
+    async def tidy_earlier(self, homes: Iterable[Path]) -> None:
+        """Remove the worktrees that runs left which nobody drives any more, by their homes."""
+        git = (await self._repository()).git
+        for home in homes:
+            work = home.resolve() / "work"
+            if not work.is_dir():
+                continue
+            for folder in sorted(work.iterdir()):
+                await wait_until_idle(home / "locks" / folder.name)
+                await discard(folder)
+            async with self._sharing:
+                forget_below(git.directory, work)
 
     async def close(self, task: TaskId) -> None:
         """Remove a task's worktree; its commits stay."""
@@ -237,16 +287,29 @@ class GitWorkspace:
             ) from error
 
     def _record(self, base: str) -> None:
-        fresh = self._home / f"{_START}.new"
-        text = json.dumps({"commit": base, "at": self._clock.now()})
+        self._save(_START, {"commit": base, "at": self._clock.now()})
+
+    def _save(self, name: str, data: object) -> None:
+        fresh = self._home / f"{name}.new"
         try:
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(self._home / _START)
+            fresh.write_text(json.dumps(data), encoding="utf-8")
+            fresh.replace(self._home / name)
         except OSError as error:
             raise WorkspaceError(
-                f"cannot write {self._home / _START}: {error.strerror}",
+                f"cannot write {self._home / name}: {error.strerror}",
                 next_step="Give Helios a home it can write to, with room left.",
             ) from error
+
+    async def _publish(self, git: Git, branch: str, commit: str) -> str:
+        """Noted before it is done, so that after a crash the branch is known to be ours."""
+        async with self._sharing:
+            try:
+                ours = json.loads((self._home / _PUBLISHED).read_text(encoding="utf-8"))
+            except (FileNotFoundError, ValueError):
+                ours = []  # then our branch counts as somebody else's, which loses nothing
+            if commit not in ours:
+                self._save(_PUBLISHED, [*ours, commit])
+            return await publish_commit(git, branch, commit, ours=ours)
 
     async def _add(self, git: Git, task: TaskId, commit: str) -> None:
         """Make a worktree without files; cut short, it could harm the user's repository."""
@@ -323,3 +386,15 @@ class GitWorkspace:
         commit = await git.run("commit-tree", tree, "-p", head, stdin=text)
         await git.run("update-ref", "--no-deref", "HEAD", commit)
         return commit
+
+    @staticmethod
+    async def _become(git: Git, commit: str) -> None:
+        """Make the worktree what a checkout of the commit would be: gates judge what is in it."""
+        await git.run("clean", "-ffdxq")
+        changed = await git.attempt(
+            "diff-tree", "-r", "-z", "--no-commit-id", "--name-only", "--no-renames",
+            "--diff-filter=AM", "--ignore-submodules", commit,
+        )  # fmt: skip
+        for name in changed.out.split(b"\0")[:-1]:
+            (git.cwd / os.fsdecode(name)).unlink()
+        await git.run("checkout-index", "--force", "-z", "--stdin", stdin=changed.out)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import structlog
 
 from helios.domain.budget.ledger import Admission
+from helios.domain.budget.window import NEVER
 from helios.domain.ids import TaskId
 from helios.domain.workflow.graph import Graph
 from helios.domain.workflow.ordering import Candidate, in_order
 from helios.domain.workflow.readiness import Readiness
 from helios.domain.workflow.spec import ProjectSpec
 from helios.domain.workflow.states import RunState, TaskState
-from helios.engine.worker import TaskWorker
-from helios.errors import BudgetExhausted
+from helios.engine.budget_waits import BudgetWaits
+from helios.engine.worker import BUDGET, TaskWorker
 from helios.ports.clock import Clock
 from helios.ports.runs import RunStore, TaskRecord
 from helios.services.execution import LiveProject
+from helios.services.governor import exhausted
 
 TICK_S = 0.5
 MOVING = frozenset({TaskState.RUNNING, TaskState.READY, TaskState.NEEDS_YOU})
@@ -61,6 +63,9 @@ class Dispatcher:
         self._tails = project.graph.tail_lengths(
             {task: 30.0 if spec.agent else 5.0 for task, spec in self._tasks.items()}
         )
+        self._waits = BudgetWaits(clock)
+        self._blocked: dict[TaskId, str] = {}
+        self._ends_seen: set[TaskId] = set()
         self._cancelled = False
 
     async def drive(self, *, wait_for_budget: bool = True) -> RunState:
@@ -81,8 +86,8 @@ class Dispatcher:
             ended = self._ended(records)
             if ended:
                 return ended
-            await self._dispatch(records)
-            await self._check_stuck(wait_for_budget=wait_for_budget)
+            if not await self._dispatch(records):
+                self._check_stuck(records, wait_for_budget=wait_for_budget)
             await self._wait()
 
     async def _wait(self) -> None:
@@ -107,17 +112,15 @@ class Dispatcher:
 
     async def _settle_blocked(self, records: tuple[TaskRecord, ...]) -> tuple[TaskRecord, ...]:
         """Take note of what is done, and end what can never start."""
-        blocked: dict[TaskId, str] = {}
         for record in records:
             if record.state is TaskState.DONE:
                 self._readiness.complete(record.id)
             elif record.state.final:
-                for task in self._graph.downstream(record.id):
-                    blocked.setdefault(task, f"needs {record.id}, which {_ended_how(record)}")
+                self._note_end(record)
         settled: list[TaskRecord] = []
         for record in records:
             idle = record.state in (TaskState.WAITING, TaskState.READY)
-            reason = "cancelled by you" if self._cancelled else blocked.get(record.id)
+            reason = "cancelled by you" if self._cancelled else self._blocked.get(record.id)
             if idle and reason:
                 record = await self._runs.move_task(  # noqa: PLW2901
                     self._run, record.id, TaskState.CANCELLED, reason
@@ -125,32 +128,42 @@ class Dispatcher:
             settled.append(record)
         return tuple(settled)
 
-    async def _dispatch(self, records: tuple[TaskRecord, ...]) -> None:
+    def _note_end(self, record: TaskRecord) -> None:
+        """What comes after a task that will not be done is blocked, once and for all.
+
+        What is blocked itself has nothing after it that is not.
+        """
+        if record.id in self._ends_seen or record.id in self._blocked:
+            return
+        self._ends_seen.add(record.id)
+        for task in self._graph.downstream(record.id):
+            self._blocked.setdefault(task, f"needs {record.id}, which {_ended_how(record)}")
+
+    async def _dispatch(self, records: tuple[TaskRecord, ...]) -> bool:
+        """Start what may start; whether anything did."""
         now = self._clock.now()
         by_id = {record.id: record for record in records}
         running = sum(record.state is TaskState.RUNNING for record in records)
         ready = [
             await self._make_ready(by_id[task])
             for task in self._readiness.ready
-            if self._may_start(by_id[task], now)
+            if by_id[task].state in (TaskState.WAITING, TaskState.READY)
+            and self._waits.is_due(by_id[task])
         ]
         longest = max(self._tails.values(), default=0.0)
         ranked = in_order(tuple(self._candidate(record, longest) for record in ready), now)
         free = self._spec.parallel - running
+        started = 0
+        at_hand = {record.id: record for record in ready}
         for place in ranked:
-            if free <= 0:
-                return
-            if await self._try_start(by_id[place.task], f"score {place.score:.0f}"):
-                free -= 1
-
-    def _may_start(self, record: TaskRecord, now: float) -> bool:
-        if record.state is TaskState.READY:
-            return True
-        due = record.not_before is None or now >= record.not_before
-        return record.state is TaskState.WAITING and due
+            if started >= free:
+                break
+            started += await self._try_start(at_hand[place.task], f"score {place.score:.0f}")
+        return started > 0
 
     async def _make_ready(self, record: TaskRecord) -> TaskRecord:
-        if record.state is TaskState.READY:
+        """Say that only a slot is missing; of a task that waits for its budget it is not known."""
+        if record.state is TaskState.READY or _waits_for_budget(record):
             return record
         reason = "its needs are done; waits for a free slot"
         return await self._runs.move_task(self._run, record.id, TaskState.READY, reason)
@@ -163,7 +176,7 @@ class Dispatcher:
             ready_since=record.ready_at or self._clock.now(),
             tail_s=self._tails[record.id],
             longest_tail_s=longest,
-            failures=record.attempts,
+            failures=max(0, record.attempts - 1),  # the last one is still to be made
             deadline=spec.deadline,
             position=self._position[record.id],
         )
@@ -171,39 +184,49 @@ class Dispatcher:
     async def _try_start(self, record: TaskRecord, why: str) -> bool:
         answer = await self._levers.fits(record.id)
         if answer is not None and not answer.granted:
-            never = answer.resets_at in (None, float("inf"))
-            await self._runs.move_task(
-                self._run,
-                record.id,
-                TaskState.WAITING,
-                f"budget: {answer.reason}",
-                not_before=None if never or answer.waits else answer.resets_at,
-            )
+            await self._hold(record, answer)
             return False
+        if not self._waits.may_start(record.id):
+            return False
+        if record.state is TaskState.WAITING:
+            reason = "its budget has room again"
+            await self._runs.move_task(self._run, record.id, TaskState.READY, reason)
         await self._runs.move_task(self._run, record.id, TaskState.RUNNING, f"starts, {why}")
         await self._levers.start(record.id)
         return True
 
-    async def _check_stuck(self, *, wait_for_budget: bool) -> None:
-        """Give up when only budget can help and it will not come by itself (soon enough)."""
-        records = await self._runs.tasks(self._run)
-        if any(
-            r.state in (TaskState.RUNNING, TaskState.READY, TaskState.NEEDS_YOU) for r in records
-        ):
+    async def _hold(self, record: TaskRecord, answer: Admission) -> None:
+        """Let a task wait for its budget; what it waits for is recorded when that changes."""
+        if not self._waits.hold(record.id, answer) and record.state is TaskState.WAITING:
             return
-        held_up = [
-            r for r in records if r.state is TaskState.WAITING and r.id in self._readiness.ready
-        ]
-        resets = [r.not_before for r in held_up if r.not_before is not None]
-        if not held_up or (resets and wait_for_budget):
-            return
-        raise BudgetExhausted(
-            held_up[0].reason.removeprefix("budget: "),
-            resets_at=min(resets, default=None),
-            next_step="Resume when the window has reset."
-            if resets
-            else "Raise the limit under `budget:` in helios.yaml, then start again.",
+        hint = "; only a higher limit helps" if answer.hopeless else ""
+        until = None if answer.waits or answer.resets_at in (None, NEVER) else answer.resets_at
+        if record.not_before is not None and until is None:  # it ends with the stay
+            await self._runs.move_task(self._run, record.id, TaskState.READY, "asks again")
+        await self._runs.move_task(
+            self._run,
+            record.id,
+            TaskState.WAITING,
+            f"{BUDGET}{answer.reason}{hint}",
+            not_before=until,
         )
+
+    def _check_stuck(self, records: tuple[TaskRecord, ...], *, wait_for_budget: bool) -> None:
+        """Give up when only budget can help and it will not come by itself (soon enough)."""
+        if any(record.state in MOVING for record in records):
+            return
+        waiting = [
+            record.id
+            for record in records
+            if record.state is TaskState.WAITING and record.id in self._readiness.ready
+        ]
+        answer = self._waits.verdict(waiting, wait_for_budget=wait_for_budget)
+        if answer is not None:
+            raise exhausted(answer)
+
+
+def _waits_for_budget(record: TaskRecord) -> bool:
+    return record.state is TaskState.WAITING and record.reason.startswith(BUDGET)
 
 
 def _ended_how(record: TaskRecord) -> str:

@@ -1,64 +1,38 @@
-"""One process drives a project at a time: an advisory lock that dies with its holder."""
+"""Whoever drives a project holds it everywhere it could be driven from."""
 
-import fcntl
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from helios.config import make_folder
 from helios.domain.ids import ProjectId
-from helios.errors import ConflictError
+from helios.ports.locks import Hold, ProjectLocks
 
 
-@contextmanager
-def project_lock(folder: Path, project: ProjectId, path: str) -> Iterator[None]:
-    """Hold a project, or be refused.
+class EveryLock:
+    """The locks of several places as one: of the home and of the database."""
 
-    Args:
-        folder: where lock files lie; made if missing.
-        project: whose lock.
-        path: the project file, for the message.
+    def __init__(self, places: Sequence[ProjectLocks]) -> None:
+        self._places = places
 
-    Raises:
-        ConflictError: another process holds it; names the process.
-    """
-    make_folder(folder)
-    file = (folder / f"{project}.lock").open("a+", encoding="utf-8")
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(
-                f"{path} is already being run by process {_holder(file.name)}",
-                next_step="Watch it with `helios status`, or stop it with `helios cancel`.",
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps({"pid": os.getpid()}))
-        file.flush()
-        yield
-    finally:
-        file.close()
+    @asynccontextmanager
+    async def hold(self, project: ProjectId, path: str) -> AsyncIterator[Hold]:
+        """Hold it in each place, or in none."""
+        async with AsyncExitStack() as stack:
+            yield _Holds(
+                [await stack.enter_async_context(p.hold(project, path)) for p in self._places]
+            )
 
-
-def is_held(folder: Path, project: ProjectId) -> bool:
-    """Whether some process drives this project now."""
-    try:
-        with (folder / f"{project}.lock").open("r", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+    async def is_held(self, project: ProjectId) -> bool:
+        """Whether it is held in any."""
+        for place in self._places:
+            if await place.is_held(project):
                 return True
-    except FileNotFoundError:
         return False
-    return False
 
 
-def _holder(path: str) -> str:
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        return str(json.loads(text)["pid"])
-    except (ValueError, KeyError):
-        return "(unknown)"
+class _Holds:
+    def __init__(self, holds: Sequence[Hold]) -> None:
+        self._holds = holds
+
+    async def confirm(self) -> None:
+        for hold in self._holds:
+            await hold.confirm()

@@ -1,32 +1,38 @@
 """One run from start to end: engine up, books straightened, dispatched, published, engine down."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import structlog
 
-from helios.domain.budget.estimate import call_bound, input_bound
 from helios.domain.budget.ledger import Admission
 from helios.domain.ids import TaskId
 from helios.domain.workflow.states import RunState, TaskState
 from helios.engine.dispatcher import Dispatcher, Levers
 from helios.engine.durable import DurableEngine
-from helios.engine.worker import TaskWorker
-from helios.errors import HeliosError, RunStopping
+from helios.engine.worker import UNFIT, TaskWorker
+from helios.errors import ConflictError, HeliosError, RunStopping, StoreError
 from helios.ports.clock import Clock
 from helios.ports.ledger import Ledger
+from helios.ports.locks import Hold
 from helios.ports.runs import RunStore
 from helios.services.execution import TaskRunner
 from helios.services.governor import Governor
 from helios.services.router import Router
 
 GRACE_S = 5.0
+WATCH_S = 2.0
+"""How often a driver looks whether it still holds its run and every running task is alive."""
 log = structlog.get_logger("helios.system")
 
 
 @dataclass(frozen=True, slots=True)
 class RunParts:
-    """What a run is driven with."""
+    """What a run is driven with; `hold` says that nobody else drives it, `conclude` publishes and
+    reports what it came to.
+    """
 
     runs: RunStore
     ledger: Ledger
@@ -35,6 +41,8 @@ class RunParts:
     runner: TaskRunner
     clock: Clock
     engine_url: str
+    hold: Hold
+    conclude: Callable[[RunState], Awaitable[None]]
 
 
 class RunEngine:
@@ -47,6 +55,8 @@ class RunEngine:
         self._worker = TaskWorker(parts.runner, parts.runs)
         self._stop = asyncio.Event()
         self._counts: dict[TaskId, int] = {}
+        self._starting: set[TaskId] = set()
+        self._lost = False
 
     def stop(self) -> None:
         """Ask for a clean stop; asking again cuts off what is running."""
@@ -60,6 +70,7 @@ class RunEngine:
         Raises:
             RunStopping: `stop` was called; everything unfinished is kept for the next start.
             BudgetExhausted: see `Dispatcher.drive`; the run is marked stopped.
+            WorkspaceError: the result could not be published; the run is marked stopped.
         """
         parts = self._parts
         await parts.ledger.sweep()
@@ -67,18 +78,26 @@ class RunEngine:
         engine = await DurableEngine.open(parts.engine_url, self._run, self._worker.run_task)
         try:
             await self._mark_running()
-            await self._reconcile(engine)
-            levers = Levers(start=lambda task: self._start(engine, task), fits=self._fits)
+            await self._reconcile(engine, await self._running())
+            levers = Levers(start=lambda task: self._start(engine, task), fits=self._fits_or_unfit)
             dispatcher = Dispatcher(self._project, parts.runs, self._worker, levers, parts.clock)
-            state = await self._until_stopped(dispatcher, wait_for_budget=wait_for_budget)
-        except (HeliosError, RunStopping) as reason:
+            driving = self._to_the_end(dispatcher, wait_for_budget)
+            state = await self._until_stopped(driving, self._watch(engine))
+            await engine.forget()
+        except (Exception, RunStopping) as reason:
             await self._wind_down()
-            text = reason.message if isinstance(reason, HeliosError) else "stopped by you"
-            await parts.runs.set_run_state(self._run, RunState.STOPPED, text)
+            await self._mark_stopped(reason)
             raise
         finally:
+            await self._wind_down()
             await engine.close()
         await parts.runs.set_run_state(self._run, state)
+        return state
+
+    async def _to_the_end(self, dispatcher: Dispatcher, wait_for_budget: bool) -> RunState:
+        """Published before the record says that the run is over: after a crash it is not lost."""
+        state = await dispatcher.drive(wait_for_budget=wait_for_budget)
+        await self._parts.conclude(state)
         return state
 
     async def _mark_running(self) -> None:
@@ -87,67 +106,116 @@ class RunEngine:
         if record and record.state is RunState.STOPPED:
             await self._parts.runs.set_run_state(self._run, RunState.RUNNING)
 
-    async def _until_stopped(self, dispatcher: Dispatcher, *, wait_for_budget: bool) -> RunState:
-        driving = asyncio.ensure_future(dispatcher.drive(wait_for_budget=wait_for_budget))
-        stopping = asyncio.ensure_future(self._stop.wait())
+    async def _mark_stopped(self, reason: BaseException) -> None:
+        """Say why in the record, if it can still be written: it must not hide the reason."""
+        text = f"{type(reason).__name__}: {reason}"
+        if isinstance(reason, HeliosError):
+            text = reason.message
+        elif isinstance(reason, RunStopping):
+            text = "stopped by you"
+        else:
+            log.error("defect", run=self._run, exc_info=reason)
+        if self._lost:
+            return
         try:
-            await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await self._parts.runs.set_run_state(self._run, RunState.STOPPED, text)
+        except StoreError as error:
+            log.warning("stop not recorded", run=self._run, error=error.message)
+
+    async def _until_stopped(
+        self, drive: Coroutine[Any, Any, RunState], watch: Coroutine[Any, Any, NoReturn]
+    ) -> RunState:
+        driving, watching = asyncio.ensure_future(drive), asyncio.ensure_future(watch)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        waiting: tuple[asyncio.Future[Any], ...] = (driving, watching, stopping)
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if driving.done():
                 return driving.result()
+            if watching.done():
+                watching.result()
             raise RunStopping("stopped by you")
         finally:
-            for waiting in (driving, stopping):
-                waiting.cancel()
-            await asyncio.gather(driving, stopping, return_exceptions=True)
+            for future in waiting:
+                future.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _watch(self, engine: DurableEngine) -> NoReturn:
+        """Look after what the dispatcher takes for granted.
+
+        Raises:
+            ConflictError: somebody else drives the run now.
+            StoreError: a database does not answer.
+            Exception: what a workflow failed by.
+        """
+        absent: set[TaskId] = set()
+        while True:
+            await self._parts.clock.sleep(WATCH_S)
+            if engine.defect:
+                raise engine.defect
+            try:
+                await self._parts.hold.confirm()
+            except ConflictError:
+                self._lost = True
+                raise
+            # What is only just being begun is not there yet, but it is the next time.
+            was_absent, absent = absent, await self._running() - engine.executing - self._starting
+            if absent & was_absent:
+                await self._reconcile(engine, absent & was_absent)
 
     async def _wind_down(self) -> None:
         """Let running steps finish for a moment, so that paid answers are not thrown away."""
         self._worker.stop()
-        deadline = self._parts.clock.monotonic() + GRACE_S
-        while self._worker.busy and self._parts.clock.monotonic() < deadline:
-            await self._parts.clock.sleep(0.05)
+        if not self._lost:
+            await self._while_busy(GRACE_S)
         self._worker.cut_off()
-        while self._worker.busy:
-            await self._parts.clock.sleep(0.01)
+        await self._while_busy(GRACE_S)
 
-    async def _reconcile(self, engine: DurableEngine) -> None:
-        """The record may say that a task runs while the engine never heard of it: a crash between
-        the two. Then it is started again; steps already kept are not repeated.
+    async def _while_busy(self, most_s: float) -> None:
+        deadline = self._parts.clock.monotonic() + most_s
+        while self._worker.busy and self._parts.clock.monotonic() < deadline:
+            await self._parts.clock.sleep(0.02)
+
+    async def _running(self) -> set[TaskId]:
+        records = await self._parts.runs.tasks(self._run)
+        return {record.id for record in records if record.state is TaskState.RUNNING}
+
+    async def _reconcile(self, engine: DurableEngine, dead: set[TaskId]) -> None:
+        """The record says that tasks run which nobody runs: their driver died, or the engine lost
+        its database. What it knows is gone on with, and what it never heard of is started again;
+        steps already kept are not repeated.
         """
         known = await engine.known(f"{self._run}:")
-        active: set[str] = set()
-        for workflow_id, unfinished in known.items():
-            task, _, count = workflow_id.removeprefix(f"{self._run}:").rpartition(":")
-            self._counts[TaskId(task)] = max(self._counts.get(TaskId(task), 0), int(count))
-            if unfinished:
+        active: set[TaskId] = set()
+        adrift: list[str] = []
+        for workflow_id, kept in known.items():
+            name, _, count = workflow_id.removeprefix(f"{self._run}:").rpartition(":")
+            task = TaskId(name)
+            self._counts[task] = max(self._counts.get(task, 0), int(count))
+            if kept.unfinished:
                 active.add(task)
-        for record in await self._parts.runs.tasks(self._run):
-            if record.state is TaskState.RUNNING and record.id not in active:
-                log.warning("started again", run=self._run, task=record.id)
-                await self._start(engine, record.id)
+                if not kept.ours or (task in dead and not kept.queued):
+                    adrift.append(workflow_id)
+        await engine.take_over(adrift)
+        for task in sorted((dead - active) & (await self._running() - self._starting)):
+            log.warning("started again", run=self._run, task=task)
+            await self._start(engine, task)
 
     async def _start(self, engine: DurableEngine, task: TaskId) -> None:
         count = self._counts.get(task, 0) + 1
         self._counts[task] = count
-        await engine.start(f"{self._run}:{task}:{count}", task)
+        self._starting.add(task)
+        try:
+            await engine.start(f"{self._run}:{task}:{count}", task)
+        finally:
+            self._starting.discard(task)
+
+    async def _fits_or_unfit(self, task_id: TaskId) -> Admission | None:
+        """The same; a task that can never call is started, so that its attempt says why."""
+        try:
+            return await self._fits(task_id)
+        except UNFIT:
+            return None
 
     async def _fits(self, task_id: TaskId) -> Admission | None:
-        """Whether a task's first call would be admitted now."""
-        task = self._project.task(task_id)
-        role = self._project.role(task)
-        if role is None:
-            return None
-        limits = self._project.limits(self._parts.governor, task)
-        route = await self._parts.router.route(task, role, limits)
-        model = self._parts.router.catalogue.model(route.choice.model)
-        estimate = call_bound(
-            model,
-            input_tokens=input_bound(len(f"{role.instructions}{task.prompt}".encode())),
-            max_output_tokens=role.max_output_tokens,
-        )
-        asked = model.tier, task.priority, limits
-        answer = await self._parts.governor.fits(estimate, *asked)
-        if answer.short:
-            least = await self._parts.runner.least_bound(task_id, model.name)
-            answer = await self._parts.governor.fits(least, *asked)
-        return answer
+        return await self._parts.runner.fits(task_id)

@@ -11,12 +11,17 @@ from helios.domain.ids import TaskId
 from helios.domain.workflow.retries import FailureKind, RetryDecision, decide
 from helios.domain.workflow.states import TaskState
 from helios.engine import durable
-from helios.errors import HeliosError
+from helios.errors import HeliosError, UnknownPrice, UsageError
 from helios.ports.runs import RunStore
 from helios.services.execution import Failure, Outcome, TaskRunner
+from helios.services.execution.outcome import failure_of
 
 log = structlog.get_logger("helios.task")
 LONGEST_REASON = 200
+BUDGET = "budget: "
+"""What the reason of a task begins with that waits for its budget."""
+UNFIT = (UnknownPrice, UsageError)
+"""What is wrong with a task by itself: its model has no price, its role is gone. Others go on."""
 Part = Callable[..., Coroutine[Any, Any, Any]]
 
 
@@ -32,13 +37,15 @@ class TaskWorker:
         self._run = runner.project.run
         self._live: dict[str, asyncio.Task[Any]] = {}
         self._stopping = False
-        self._cancelling = False
+        self._cancel_wanted = asyncio.Event()
         self.changed = asyncio.Event()
         self.fatal: HeliosError | None = None
 
     async def run_task(self, task: str) -> str:
         """The workflow: deterministic but for its steps."""
-        number: int = await self._step("number", task, self._next_number)
+        number = await self._step("number", task, self._next_number)
+        if isinstance(number, Outcome):
+            return await self._give_up(task, number)
         while True:
             outcome = await self._attempt(task, number)
             failure = outcome.failure
@@ -49,13 +56,34 @@ class TaskWorker:
             if failure.kind is FailureKind.BUDGET:
                 return str(await self._step("put back", task, self._put_back, failure))
             decision = await self._step("decide", task, self._decide, number, failure)
-            if isinstance(decision, Outcome):  # cancelled while it was decided
-                return await self._finish(task, TaskState.CANCELLED, _BY_YOU, decision)
+            if isinstance(decision, Outcome):
+                return await self._give_up(task, decision)
             if decision is None:
                 reason = _gave_up(number, failure)
                 return await self._finish(task, TaskState.FAILED, reason, outcome)
-            await durable.sleep(decision.delay_s)
+            await self._back_off(decision.delay_s)
             number += 1
+
+    async def _give_up(self, task: str, instead: Outcome) -> str:
+        """End a task at a step that could not be carried out: cancelled meanwhile, or a defect."""
+        failure = instead.failure or Failure(FailureKind.DEFECT, "a step left nothing")
+        if failure.kind is FailureKind.CANCELLED:
+            return await self._finish(task, TaskState.CANCELLED, failure.detail, instead)
+        reason = f"{failure.kind}: {failure.detail}"[:LONGEST_REASON]
+        return await self._finish(task, TaskState.FAILED, reason, instead)
+
+    async def _back_off(self, seconds: float) -> None:
+        """Sleep, until the run is cancelled; the sleep is a step of the workflow all the same."""
+        sleeping = asyncio.ensure_future(durable.sleep(seconds))
+        cancelling = asyncio.ensure_future(self._cancel_wanted.wait())
+        try:
+            await asyncio.wait({sleeping, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            cancelling.cancel()
+            slept, _ = await asyncio.gather(sleeping, cancelling, return_exceptions=True)
+        if isinstance(slept, Exception):
+            raise slept
 
     def stop(self) -> None:
         """Begin no further step; the workflows stay unfinished for the next start."""
@@ -68,8 +96,12 @@ class TaskWorker:
 
     def cancel(self) -> None:
         """End every task as cancelled."""
-        self._cancelling = True
+        self._cancel_wanted.set()
         self.cut_off()
+
+    @property
+    def _cancelling(self) -> bool:
+        return self._cancel_wanted.is_set()
 
     @property
     def busy(self) -> bool:
@@ -106,12 +138,13 @@ class TaskWorker:
         await self._runner.end(TaskId(task), number, outcome)
 
     async def _next_number(self, task: str) -> int:
-        """Attempts go on counting when a task comes back."""
-        return (await self._runs.task(self._run, TaskId(task))).attempts + 1
+        return await self._runner.next_number(TaskId(task))
 
     async def _decide(self, task: str, number: int, failure: Failure) -> RetryDecision | None:
         spec = self._runner.project.task(TaskId(task))
         failures = await self._runner.failures(TaskId(task))
+        if failures[-1:] != (failure.kind,):  # it could not begin, so that no attempt tells of it
+            failures = (*failures, failure.kind)
         draw = _draw(f"{self._run}/{task}/{number}")
         decision = decide(spec.retry, failures, draw=draw, retry_after_s=failure.retry_after_s)
         if decision:
@@ -123,7 +156,7 @@ class TaskWorker:
             self._run,
             TaskId(task),
             TaskState.WAITING,
-            f"budget: {failure.detail}",
+            f"{BUDGET}{failure.detail}",
             not_before=failure.resets_at,
         )
         self.changed.set()
@@ -160,9 +193,13 @@ class TaskWorker:
         try:
             return await work
         except asyncio.CancelledError:
-            if self._stopping or not self._cancelling:
+            if _is_ending() or not (self._stopping or self._cancelling):
+                raise
+            if self._stopping:
                 await self._park()
             return _CANCELLED
+        except UNFIT as error:
+            return Outcome(failure=failure_of(error))
         except HeliosError as error:
             self.fatal = error
             self.changed.set()
@@ -181,6 +218,12 @@ class TaskWorker:
 
 _BY_YOU = "cancelled by you"
 _CANCELLED = Outcome(failure=Failure(FailureKind.CANCELLED, _BY_YOU))
+
+
+def _is_ending() -> bool:
+    """Whether it is this very task that is cancelled, by its loop, which waits for its end."""
+    this = asyncio.current_task()
+    return this is not None and this.cancelling() > 0
 
 
 def _gave_up(number: int, failure: Failure) -> str:

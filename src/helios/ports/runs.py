@@ -127,8 +127,11 @@ class RunStore(Protocol):
         """The newest runs of all projects, the newest first."""
         ...
 
-    async def set_run_state(self, run: RunId, state: RunState, reason: str = "") -> None:
-        """Move a run; leaves an event."""
+    async def set_run_state(self, run: RunId, state: RunState, reason: str = "") -> RunState:
+        """Move a run along `RUN_TRANSITIONS`; leaves an event. The state it is in then.
+
+        What the table does not allow changes nothing: somebody else was first.
+        """
         ...
 
     async def tasks(self, run: RunId) -> tuple[TaskRecord, ...]:

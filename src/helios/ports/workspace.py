@@ -31,11 +31,19 @@ class Workspace(Protocol):
         ...
 
     async def write(self, task: TaskId, files: Mapping[str, str]) -> None:
-        """Write files into a task's worktree."""
+        """Write files into a task's worktree.
+
+        Raises:
+            PatchRejected: a path leads somewhere else, is ignored, or replaces what `read` does
+                not give.
+        """
         ...
 
     async def commit(self, task: TaskId, message: str) -> str:
-        """Commit everything in the worktree; the same commit id for the same content."""
+        """Commit everything in the worktree; the same commit id for the same content.
+
+        Afterwards the worktree is what a checkout of the commit would be.
+        """
         ...
 
     async def diff(self, base: str, commit: str) -> str:
@@ -47,7 +55,7 @@ class Workspace(Protocol):
         ...
 
     async def publish(self, commit: str) -> str:
-        """Point the run's branch at the result; the branch's name."""
+        """Let the run's branch contain the result; the branch's name."""
         ...
 
     async def close(self, task: TaskId) -> None:

@@ -14,7 +14,7 @@ from helios.domain.budget.preset import (
 )
 from helios.domain.budget.units import Unit
 from helios.domain.budget.window import Forever
-from helios.domain.ids import RunId
+from helios.domain.ids import RunId, TaskId
 from helios.domain.pricing import MICRO
 from helios.domain.workflow.spec import BudgetSpec, TaskSpec
 from helios.services.calibrating import Learned, corrected
@@ -96,8 +96,27 @@ class Ceilings:
     def of_task(self, run: RunId, budget: BudgetSpec, task: TaskSpec) -> tuple[Limit, ...]:
         """The run's limits and the task's envelope: no task may call without end."""
         calls = task.messages or DEFAULT_CALLS_PER_ATTEMPT * (task.retry.retries + 1)
-        envelope = _total(f"run/{run}/task/{task.id}", Unit.MESSAGES, calls, f"task {task.id}")
+        envelope = _total(_envelope(run, task.id), Unit.MESSAGES, calls, f"task {task.id}")
         return (*self.of_run(run, budget), envelope)
+
+
+def with_room_to_resend(
+    limits: tuple[Limit, ...], run: RunId, task: TaskId, lost: int
+) -> tuple[Limit, ...]:
+    """The same with a task's envelope wider by what crashes took of it.
+
+    A call that was sent and whose answer a crash took is spent everywhere; only the envelope, which
+    bounds how often a task tries, is not for the user to fill up again.
+    """
+    envelope = f"{_envelope(run, task)}/{Unit.MESSAGES}"
+    return tuple(
+        replace(limit, cap=limit.cap + lost) if lost and limit.key == envelope else limit
+        for limit in limits
+    )
+
+
+def _envelope(run: RunId, task: TaskId) -> str:
+    return f"run/{run}/task/{task}"
 
 
 def _simulated(limit: Limit) -> Limit:

@@ -20,6 +20,12 @@ from helios.ports.models import ModelRequest
 Count = Callable[[ModelRequest], Awaitable[int | None]]
 """Counts a request's input tokens; None when that is not possible."""
 
+
+async def nobody_counts(_: ModelRequest) -> int | None:
+    """For bounds of calls that are not made."""
+    return None
+
+
 log = structlog.get_logger("helios.agent")
 
 
@@ -70,27 +76,30 @@ class Estimates:
         return self._sized(request, input_bound(request.text_bytes))
 
     async def smaller(
-        self, request: ModelRequest, agent: str, *, may_lower: bool
+        self, request: ModelRequest, agent: str, *, read: int | None, may_lower: bool
     ) -> tuple[Sized, ...]:
         """Sharper bounds, the largest first; none when nothing sharper is known.
 
         Args:
             request: what the caller asks.
             agent: who asks; "" is nobody that anything was learned of.
+            read: the most input tokens it has, from `counted`.
             may_lower: whether output may be lowered this time, where the policy allows it at all.
         """
         by_bytes = input_bound(request.text_bytes)
-        read = min(by_bytes, await self._counted(request, by_bytes))
+        read = by_bytes if read is None else read
         sizes = [self._sized(request, read)] if read < by_bytes else []
         lowered = await self.lowered(request, agent) if may_lower else None
         if lowered:
             sizes.append(self._sized(lowered, read, lowered=True))
         return tuple(sizes)
 
-    async def least(self, request: ModelRequest, agent: str, *, may_lower: bool) -> Sized:
-        """The smallest bound that can be told without asking the provider."""
+    async def least(
+        self, request: ModelRequest, agent: str, *, read: int, may_lower: bool
+    ) -> Sized:
+        """The smallest bound when at least `read` input tokens are held, without asking anybody."""
         lowered = await self.lowered(request, agent) if may_lower else None
-        return replace(self.whole(lowered), lowered=True) if lowered else self.whole(request)
+        return self._sized(lowered or request, read, lowered=lowered is not None)
 
     async def lowered(self, request: ModelRequest, agent: str) -> ModelRequest | None:
         """The request with as much output as this agent needs on this model, by what is learned.
@@ -105,13 +114,17 @@ class Estimates:
         tokens = learned_bound(lengths, asked=request.max_tokens)
         return replace(request, max_tokens=tokens) if tokens else None
 
-    async def _counted(self, request: ModelRequest, otherwise: int) -> int:
+    async def counted(self, request: ModelRequest) -> int | None:
+        """The most input tokens a request has, by the provider's count if there is one; None when
+        it could not be asked this time.
+        """
+        by_bytes = input_bound(request.text_bytes)
         try:
             counted = await self._count(request)
         except ModelError as error:
             log.warning("input not counted", model=request.model, error=error.message)
-            return otherwise
-        return otherwise if counted is None else counted_bound(counted)
+            return None
+        return by_bytes if counted is None else min(by_bytes, counted_bound(counted))
 
     def _sized(self, request: ModelRequest, read: int, *, lowered: bool = False) -> Sized:
         model = self._catalogue.model(request.model)

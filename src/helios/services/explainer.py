@@ -46,7 +46,7 @@ class Explainer:
         attempts = await self._runs.attempts(live.run, task) if live else ()
         record = by_id.get(task) or TaskRecord(task, TaskState.WAITING, "has not been run yet")
         chosen = next((a.choice for a in reversed(attempts) if a.choice), None)
-        if chosen is None:
+        if chosen is None and not record.state.final:
             chosen = await self._tentative(task, spec, roles)
         return {
             "schema": 1,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from helios.domain.budget.cure import cure
 from helios.domain.budget.ledger import BRAKE, Admission, Entry, Request, admit
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.preset import STRONG_TIERS
@@ -271,12 +272,7 @@ def _note_failure(reading: asyncio.Task[None]) -> None:
 def exhausted(answer: Admission) -> BudgetExhausted:
     """The refusal as an error with its cure."""
     resets_at = answer.resets_at if answer.resets_at not in (None, float("inf")) else None
-    cure = "Raise this limit under `budget:` in helios.yaml and resume."
-    if answer.binding == BRAKE:
-        cure = "`helios budget throttle off` takes the brake off."
-    elif resets_at is not None:
-        cure = "It goes on when the window resets."
-    return BudgetExhausted(answer.reason, resets_at=resets_at, next_step=cure)
+    return BudgetExhausted(answer.reason, resets_at=resets_at, next_step=cure(answer))
 
 
 def _gauge(balance: Balance, learned: Learned | None, now: float) -> Gauge:

@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helios.domain.budget.cure import cure_of
 from helios.domain.budget.limit import Limit
+from helios.domain.budget.preset import STRONG_TIERS
 from helios.domain.budget.project_end import Ending, project_end
-from helios.domain.budget.units import Unit, show
+from helios.domain.budget.units import Amounts, Unit, show
 from helios.domain.ids import RunId, TaskId
-from helios.domain.pricing import MICRO, Catalogue, Tier
+from helios.domain.pricing import MICRO
 from helios.domain.roles import Role
 from helios.domain.routing.learning import PRIOR
 from helios.domain.workflow.graph import Graph
 from helios.domain.workflow.plan import Band, Forecast, TaskEstimate, forecast
 from helios.domain.workflow.spec import ProjectSpec, TaskSpec
+from helios.ports.models import ModelRequest
+from helios.services.estimates import Estimates
 from helios.services.governor import Gauge, Governor
 from helios.services.router import Route, Router, expected_usage
 
@@ -29,11 +33,15 @@ ASSUMED_FILE_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """One task: what does it, on which model and why, what it is expected to take."""
+    """One task: what does it, on which model and why, what it is expected to take.
+
+    `held` is what one call of it will be held at, with the output it has to be allowed.
+    """
 
     task: TaskSpec
     estimate: TaskEstimate
     route: Route | None
+    held: Amounts = field(default_factory=dict[Unit, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,10 @@ class ProjectPlan:
 class Planner:
     """Plans projects with the same router and governor that run them."""
 
-    def __init__(self, router: Router, governor: Governor) -> None:
+    def __init__(self, router: Router, governor: Governor, estimates: Estimates) -> None:
         self._router = router
         self._governor = governor
+        self._estimates = estimates
 
     async def plan(
         self,
@@ -85,8 +94,8 @@ class Planner:
         estimates = {task: p.estimate for task, p in planned.items()}
         ahead = forecast(graph, estimates, spec.parallel)
         gauges = (await self._governor.status(limits)).gauges
-        fits, verdict, resets_at = _verdict(
-            ahead, gauges, _strong_messages(planned, self._router.catalogue)
+        fits, verdict, resets_at = self._too_large(spec, planned, run) or _verdict(
+            ahead, gauges, forecast(graph, self._of_strong(planned), spec.parallel)
         )
         ending = await self._ending(ahead)
         return ProjectPlan(
@@ -125,6 +134,33 @@ class Planner:
             case _:
                 return None
 
+    def _too_large(
+        self, spec: ProjectSpec, planned: Mapping[TaskId, PlannedTask], run: RunId
+    ) -> tuple[bool, str, None] | None:
+        """The verdict when a call is larger than a limit holds when it is empty."""
+        for task, p in planned.items():
+            if p.route is None:
+                continue
+            tier = self._router.catalogue.model(p.route.choice.model).tier
+            for limit in self._governor.task_limits(run, spec.budget, p.task):
+                wanted = limit.share_of(p.held, tier)
+                if wanted > limit.cap and limit.lowered is None:
+                    verdict = (
+                        f"task {task} can never call: {limit.label} holds "
+                        f"{show(limit.unit, limit.cap)}, a call of {p.route.choice.model} needs "
+                        f"{show(limit.unit, wanted)}. {cure_of(limit.key)}"
+                    )
+                    return False, verdict, None
+        return None
+
+    def _of_strong(self, planned: Mapping[TaskId, PlannedTask]) -> dict[TaskId, TaskEstimate]:
+        model = self._router.catalogue.model
+        return {
+            task: p.estimate
+            for task, p in planned.items()
+            if p.route and model(p.route.choice.model).tier in STRONG_TIERS
+        }
+
     async def _plan_task(
         self, task: TaskSpec, role: Role | None, limits: tuple[Limit, ...], folder: Path | None
     ) -> PlannedTask:
@@ -147,8 +183,20 @@ class Planner:
         seconds = FIRST_TOKEN_S + usage.output_tokens * SECONDS_PER_OUTPUT_TOKEN
         seconds += COMMAND_S * len(task.gates)
         return PlannedTask(
-            task, TaskEstimate(task.id, 1, success, attempts, tuple(costs), seconds), route
+            task,
+            TaskEstimate(task.id, 1, success, attempts, tuple(costs), seconds),
+            route,
+            await self._held(role, route.choice.model, usage.input_tokens),
         )
+
+    async def _held(self, role: Role, model: str, read: int) -> Amounts:
+        """What reads so much as is expected, and may write what it must be allowed."""
+        request = ModelRequest(
+            model=model, system="", messages=(), max_tokens=role.max_output_tokens
+        )
+        size = await self._estimates.least(request, role.name, read=read, may_lower=True)
+        points = self._governor.ceilings.plan.points_of(size.bound[Unit.MICROUSD])
+        return {**size.bound, Unit.MILLIPOINTS: points}
 
 
 def _size(task: TaskSpec, folder: Path | None) -> int:
@@ -161,19 +209,12 @@ def _size(task: TaskSpec, folder: Path | None) -> int:
     return sum(path.stat().st_size for path in found)
 
 
-def _strong_messages(planned: Mapping[TaskId, PlannedTask], catalogue: Catalogue) -> float:
-    return sum(
-        p.estimate.expected_attempts
-        for p in planned.values()
-        if p.route and catalogue.model(p.route.choice.model).tier.rank >= Tier.STRONG.rank
-    )
-
-
 def _verdict(
-    ahead: Forecast, gauges: tuple[Gauge, ...], strong: float
+    ahead: Forecast, gauges: tuple[Gauge, ...], strong: Forecast
 ) -> tuple[bool, str, float | None]:
     for gauge in gauges:
-        needed = math.ceil(_needed(ahead, gauge, strong))
+        is_of_strong = gauge.key.rpartition("/")[2].startswith("strong-")
+        needed = math.ceil(_needed(strong if is_of_strong else ahead, gauge))
         room = gauge.cap - gauge.spent - gauge.held
         if needed > room:
             verdict = (
@@ -184,9 +225,7 @@ def _verdict(
     return True, "fits every limit, at the ninetieth percentile", None
 
 
-def _needed(ahead: Forecast, gauge: Gauge, strong: float) -> float:
-    if "strong" in gauge.key:
-        return strong
+def _needed(ahead: Forecast, gauge: Gauge) -> float:
     match gauge.unit:
         case Unit.MESSAGES:
             return ahead.messages.p90

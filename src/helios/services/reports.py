@@ -1,13 +1,16 @@
 """The report of a run, in Markdown for people and JSON for programs."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from helios.domain.budget.units import Unit, show
+from helios.domain.ids import TaskId
 from helios.domain.pricing import MICRO
 from helios.domain.workflow.states import TaskState
+from helios.errors import WorkspaceError
 from helios.ports.runs import AttemptRecord, RunStore
 from helios.services.summary import RunSummary
 
@@ -26,22 +29,45 @@ class Report:
     data: dict[str, Any]
 
     def write(self, folder: Path) -> Path:
-        """Write report.md and report.json; the path of the first."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write report.md and report.json; the path of the first.
+
+        Raises:
+            WorkspaceError: they cannot be written.
+        """
         text = json.dumps(self.data, ensure_ascii=False, indent=2)
-        (folder / "report.json").write_text(f"{text}\n", encoding="utf-8")
         path = folder / "report.md"
-        path.write_text(self.markdown, encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "report.json").write_text(f"{text}\n", encoding="utf-8")
+            path.write_text(self.markdown, encoding="utf-8")
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot write the report into {folder}: {error.strerror}",
+                next_step="Give Helios a home it can write to, with room left.",
+            ) from error
         return path
 
 
-async def make_report(summary: RunSummary, runs: RunStore, branch: str | None) -> Report:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Where the code of a run is: its branch, if there is one.
+
+    `apart`: tasks whose results could not be merged into it and have branches of their own.
+    `remarks`: what people should know about it, a sentence each.
+    """
+
+    branch: str | None = None
+    apart: Mapping[TaskId, str] = field(default_factory=dict[TaskId, str])
+    remarks: tuple[str, ...] = ()
+
+
+async def make_report(summary: RunSummary, runs: RunStore, result: Result) -> Report:
     """The report of a run as it stands now."""
     attempts = await runs.attempts(summary.run.id)
-    return Report(_markdown(summary, attempts, branch), summary_to_json(summary, branch))
+    return Report(_markdown(summary, attempts, result), summary_to_json(summary, result))
 
 
-def summary_to_json(summary: RunSummary, branch: str | None = None) -> dict[str, Any]:
+def summary_to_json(summary: RunSummary, result: Result) -> dict[str, Any]:
     """The figures as plain data; money in US dollars, times in seconds."""
     return {
         "schema": SCHEMA,
@@ -51,7 +77,9 @@ def summary_to_json(summary: RunSummary, branch: str | None = None) -> dict[str,
         "simulated": summary.simulated,
         "provider": summary.run.provider,
         "sandbox": summary.run.sandbox,
-        "branch": branch,
+        "branch": result.branch,
+        "unmerged": dict(result.apart),
+        "remarks": list(result.remarks),
         "tasks": {str(state): count for state, count in summary.states.items()},
         "attempts": summary.attempts,
         "retries": summary.retries,
@@ -89,12 +117,12 @@ def summary_to_json(summary: RunSummary, branch: str | None = None) -> dict[str,
     }
 
 
-def _markdown(summary: RunSummary, attempts: tuple[AttemptRecord, ...], branch: str | None) -> str:
+def _markdown(summary: RunSummary, attempts: tuple[AttemptRecord, ...], result: Result) -> str:
     run = summary.run
     lines = [f"# {run.name}: run {run.number} {run.state}", ""]
     if summary.simulated:
         lines += [SIMULATED_NOTE, ""]
-    lines += _figures(summary, branch)
+    lines += _figures(summary, result)
     lines += ["", "## Models", "", "| model | messages | tokens in | tokens out | cost |"]
     lines += ["|---|---:|---:|---:|---:|"]
     for use in summary.models:
@@ -107,15 +135,15 @@ def _markdown(summary: RunSummary, attempts: tuple[AttemptRecord, ...], branch: 
     lines += ["|---|---|---:|---|---|"]
     models = {a.task: a.model for a in attempts if a.model}
     for task in summary.tasks:
-        result = _cell(task.output if task.state is TaskState.DONE else task.reason)
+        said = _cell(task.output if task.state is TaskState.DONE else task.reason)
         lines.append(
-            f"| {task.id} | {task.state} | {task.attempts} | {models.get(task.id, '')} | {result} |"
+            f"| {task.id} | {task.state} | {task.attempts} | {models.get(task.id, '')} | {said} |"
         )
     lines += _failed_attempts(attempts)
     return "\n".join(lines) + "\n"
 
 
-def _figures(summary: RunSummary, branch: str | None) -> list[str]:
+def _figures(summary: RunSummary, result: Result) -> list[str]:
     done = summary.states.get(TaskState.DONE, 0)
     lines = [
         f"- {done} of {len(summary.tasks)} tasks done, {summary.retries} retries, "
@@ -128,8 +156,10 @@ def _figures(summary: RunSummary, branch: str | None) -> list[str]:
         f"{summary.speed_up:.1f} times faster",
         f"- critical path: {' → '.join(summary.critical_path)}",
     ]
-    if branch:
-        lines.append(f"- result: branch `{branch}`")
+    if result.branch:
+        lines.append(f"- result: branch `{result.branch}`")
+    lines += [f"- result of {task} alone: branch `{of}`" for task, of in result.apart.items()]
+    lines += [f"- **{remark}**" for remark in result.remarks]
     return lines
 
 

@@ -11,6 +11,7 @@ from helios.ports.runs import NewRun, RunRecord, RunStore
 from helios.services.projects import digest, spec_to_json
 
 Wish = Literal["continue or start", "continue", "start"]
+_BY_YOU = "cancelled by you"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,24 @@ class Surroundings:
 
 
 def work_digest(spec: ProjectSpec) -> str:
-    """Names the work of a project: the same while only its budget, pace or deadlines change."""
-    tasks = tuple(replace(task, deadline=None) for task in spec.tasks)
+    """Names the work of a project: the same while only its budgets, pace or deadlines change."""
+    tasks = tuple(replace(task, deadline=None, messages=None) for task in spec.tasks)
     return digest(replace(spec, tasks=tasks, budget=BudgetSpec(), parallel=1))
 
 
 def with_pace_of(old: ProjectSpec, new: ProjectSpec) -> ProjectSpec:
-    """The work as it was when a run began, with the budget and the pace the file says now."""
-    return replace(old, budget=new.budget, parallel=new.parallel)
+    """The work as it was when a run began, with the budgets and the pace the file says now."""
+    now = new.by_id
+    tasks = tuple(
+        replace(task, messages=now[task.id].messages) if task.id in now else task
+        for task in old.tasks
+    )
+    return replace(old, tasks=tasks, budget=new.budget, parallel=new.parallel)
+
+
+def nobody_answers(spec: ProjectSpec, around: Surroundings) -> bool:
+    """Whether a new run would have agents and no model to answer them."""
+    return around.simulated and not spec.answers and any(task.agent for task in spec.tasks)
 
 
 class RunBook:
@@ -70,7 +81,7 @@ class RunBook:
             raise ConflictError(
                 f"{path} has no unfinished run", next_step="`helios run` starts one."
             )
-        if around.simulated and not spec.answers and any(task.agent for task in spec.tasks):
+        if nobody_answers(spec, around):
             raise UsageError(
                 f"no model is configured to answer the agents of {path}",
                 next_step="Set ANTHROPIC_API_KEY or the setting `provider`, or name recorded "
@@ -98,5 +109,14 @@ class RunBook:
         await self._runs.set_run_state(run.id, RunState.CANCELLED, reason)
 
     async def ask_to_cancel(self, run: RunRecord) -> None:
-        """Tell the process that drives a run to cancel it."""
-        await self._runs.set_run_state(run.id, RunState.CANCELLING, "cancelled by you")
+        """Tell the process that drives a run to cancel it.
+
+        Raises:
+            ConflictError: it has ended meanwhile.
+        """
+        stands = await self._runs.set_run_state(run.id, RunState.CANCELLING, _BY_YOU)
+        if stands.final:
+            raise ConflictError(
+                f"run {run.number} has ended meanwhile: it is {stands}",
+                next_step="`helios status` shows what became of it.",
+            )

@@ -4,13 +4,13 @@ otherwise.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helios.domain.ids import TaskId
 from helios.domain.pricing import Catalogue, Tier
 from helios.domain.usage import Usage
 from helios.domain.workflow.graph import Graph
-from helios.domain.workflow.states import TaskState
+from helios.domain.workflow.states import RunState, TaskState
 from helios.ports.runs import AttemptRecord, CallRecord, RunRecord, RunStore, TaskRecord
 
 
@@ -63,6 +63,11 @@ class RunSummary:
         if self.always_strong_microusd <= 0:
             return 0.0
         return 1.0 - self.cost_microusd / self.always_strong_microusd
+
+
+def in_state(summary: RunSummary, state: RunState) -> RunSummary:
+    """The figures of a run that is about to be in this state."""
+    return replace(summary, run=replace(summary.run, state=state))
 
 
 async def summarise(

@@ -11,12 +11,15 @@ from helios.ports.clock import Clock
 from helios.ports.events import EventSink
 from helios.ports.keys import KeyBook
 from helios.ports.ledger import Ledger
+from helios.ports.locks import ProjectLocks
 from helios.ports.runs import RunStore
+from helios.stores.file_locks import FileLocks
 from helios.stores.sql.budget_book import SqlBudgetBook
-from helios.stores.sql.database import open_database
+from helios.stores.sql.database import Database, open_database
 from helios.stores.sql.keys import SqlKeyBook
 from helios.stores.sql.ledger import SqlLedger
 from helios.stores.sql.runs import SqlRunStore
+from helios.stores.sql.session_locks import SessionLocks
 from helios.stores.sql.verify import SqlAuditor
 
 ENTRY_POINTS = "helios.stores"
@@ -33,6 +36,7 @@ class Stores:
     budget: BudgetBook
     keys: KeyBook
     auditor: Auditor
+    locks: ProjectLocks
     url: str
     shut: Callable[[], Awaitable[None]]
 
@@ -66,6 +70,7 @@ def open_stores(
             budget=SqlBudgetBook(database),
             keys=SqlKeyBook(database),
             auditor=SqlAuditor(database),
+            locks=_locks(database),
             url=database.url,
             shut=database.close,
         )
@@ -78,3 +83,10 @@ def open_stores(
         )
     open_added: Callable[..., Stores] = added[scheme].load()
     return open_added(url, clock, sink, database_time=database_time)
+
+
+def _locks(database: Database) -> ProjectLocks:
+    """Held where the database is, because several homes may use it."""
+    if database.file is None:
+        return SessionLocks(database)
+    return FileLocks(database.file.with_name(f"{database.file.name}.locks"))

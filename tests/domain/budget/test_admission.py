@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from helios.domain.budget.ledger import Admission, EntryState, Request, admit
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.units import Unit
-from helios.domain.budget.window import OpensOnUse, Window
+from helios.domain.budget.window import NEVER, OpensOnUse, Window
 from helios.domain.budget.zones import Thresholds, Zone, may_pass, zone_of
 from helios.domain.pricing import Tier
 from tests.domain.prices import TIERS
@@ -109,7 +109,9 @@ def test_what_is_refused_leaves_no_trace_and_names_a_limit_that_refuses_it(
     assert (refused.entry, refused.deltas) == (None, ())
     (binding,) = (b for b in books if b.limit.key == refused.binding)
     assert not fits(request, binding) or not passes(request, binding)
-    assert refused.resets_at == binding.window.closes_at
+    wanted = binding.limit.share_of(request.estimate, request.tier)
+    is_too_large = wanted > binding.limit.cap
+    assert refused.resets_at == (NEVER if is_too_large else binding.window.closes_at)
     assert refused.reason.startswith(binding.limit.label)
 
 

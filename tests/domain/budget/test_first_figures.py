@@ -136,3 +136,58 @@ def test_answers_outweigh_a_status_line_that_claims_more() -> None:
     answers = [reading(5, 3 + n, 61.0 + n) for n in range(3)]
     assert cap_by(learn(claimed, *answers[:2]), 4) == 3 + left_as_set(95)
     assert cap_by(learn(claimed, *answers), 5) == 5 + left_as_set(5)
+
+
+full = st.tuples(st.just(100), sources)
+lower = st.tuples(st.integers(0, 98), sources)
+in_doubt = st.lists(
+    st.tuples(st.lists(lower, max_size=2), full).map(lambda part: [*part[0], part[1]])
+)
+
+
+@given(full, in_doubt, st.lists(lower, min_size=3, max_size=3))
+def test_a_closed_window_is_open_again_after_three_lower_figures_in_a_row(
+    closing: tuple[int, Source],
+    doubts: list[list[tuple[int, Source]]],
+    lowered: list[tuple[int, Source]],
+) -> None:
+    """Whoever shows them, a status line too: it can close, and no call passes to bring more."""
+    told = [closing, *(figure for part in doubts for figure in part), *lowered]
+    readings = [reading(p, 7, 60.0 + n, source) for n, (p, source) in enumerate(told)]
+    for end in range(1, len(readings)):
+        assert cap_by(learn(*readings[:end]), 7) == 7
+    assert cap_by(learn(*readings), 7) == min(AS_SET, 7 + left_as_set(lowered[-1][0]))
+
+
+@given(st.integers(20, 97), st.integers(1, 19), st.sampled_from(["headers", "cli"]))
+def test_a_window_that_refused_is_open_again_by_status_lines_that_show_less(
+    percent: int, less: int, source: Source
+) -> None:
+    said = reading(percent, 7, 60, source)
+    refused = replace(said, signal=replace(said.signal, status="rejected"))
+    lines = [reading(percent - less, 7, 61.0 + n, "statusline") for n in range(3)]
+    same = [reading(percent, 7, 61.0 + n, "statusline") for n in range(9)]
+    again = replace(refused, signal=replace(refused.signal, at=START + 62.5))
+    assert cap_by(learn(refused, *same), 7) == 7
+    assert cap_by(learn(refused, *lines, again), 7) == 7
+    assert cap_by(learn(refused, *lines[:2]), 7) == 7
+    fuller = reading(percent + 2, 7, 59)
+    assert cap_by(learn(fuller, refused, *lines[:2]), 7) == 7
+    assert cap_by(learn(refused, *lines), 7) == min(AS_SET, 7 + left_as_set(percent - less))
+
+
+def test_where_the_size_is_known_the_last_step_is_closed_too() -> None:
+    learned = [reading(n, 10 * n, n + 1.0) for n in range(20, 100)]
+    lines = [reading(5, 990, 200.0 + n, "statusline") for n in range(3)]
+    assert cap_by(learn(*learned, *lines[:2]), 990, limit=5000) == 990
+    assert cap_by(learn(*learned, *lines), 990, limit=5000) > 1900
+
+
+def test_paid_overage_is_taken_back_by_who_told_of_it() -> None:
+    lines = [reading(5, 7, 61.0 + n, "statusline") for n in range(9)]
+    assert cap_by(learn(reading(102, 7, 60, "statusline"), *lines), 7) == 7 + left_as_set(5)
+    paid = reading(100, 7, 60)
+    paid = replace(paid, signal=replace(paid.signal, overage=True))
+    assert cap_by(learn(paid, *lines), 7) == 7
+    answers = [reading(5, 7, 80.0 + n) for n in range(3)]
+    assert cap_by(learn(paid, *lines, *answers), 7) == 7 + left_as_set(5)

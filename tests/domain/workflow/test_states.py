@@ -4,10 +4,12 @@ import pytest
 
 from helios.domain.workflow.states import (
     FINAL_TASK_STATES,
+    RUN_TRANSITIONS,
     TASK_TRANSITIONS,
     RunState,
     TaskState,
     may_become,
+    run_may_become,
 )
 
 
@@ -66,3 +68,19 @@ def test_a_step_is_allowed_by_the_table_or_is_no_step(old: TaskState, new: TaskS
 def test_no_task_runs_before_it_is_ready() -> None:
     assert not may_become(TaskState.WAITING, TaskState.RUNNING)
     assert not may_become(TaskState.FAILED, TaskState.RUNNING)
+
+
+def test_a_wish_to_cancel_a_run_is_only_ended_by_an_end() -> None:
+    assert set(RUN_TRANSITIONS) == set(RunState)
+    allowed = {new for new in RunState if run_may_become(RunState.CANCELLING, new)}
+    assert allowed == {RunState.CANCELLING, *(state for state in RunState if state.final)}
+
+
+@pytest.mark.parametrize("end", [state for state in RunState if state.final])
+def test_the_end_of_a_run_stands_until_it_is_taken_up_again(end: RunState) -> None:
+    assert {new for new in RunState if run_may_become(end, new)} == {end, RunState.RUNNING}
+
+
+@pytest.mark.parametrize("open_state", [RunState.RUNNING, RunState.STOPPED])
+def test_a_run_that_has_not_ended_can_become_anything(open_state: RunState) -> None:
+    assert all(run_may_become(open_state, new) for new in RunState)

@@ -8,7 +8,8 @@ from helios.domain.ids import TaskId
 from helios.domain.pricing import Tier
 from helios.domain.workflow.retries import RetryPolicy
 from helios.domain.workflow.spec import BudgetSpec, Gate, ProjectSpec, RepoSpec, TaskSpec
-from helios.errors import Problem
+from helios.errors import Problem, ProjectFileError
+from helios.services.projects import parse_project
 
 Read = Callable[[str], ProjectSpec]
 Fail = Callable[[str], tuple[Problem, ...]]
@@ -295,3 +296,35 @@ def test_syllables_taken_apart_are_the_same_name(tasks: Read) -> None:
     apart = "\u1112\u1161\u11ab\u1100\u1173\u11af"
     spec = tasks(f"한글: {{run: x}}\nb: {{run: x, needs: {apart}}}")
     assert spec.tasks[1].needs == ("한글",)
+
+
+def test_a_strong_share_needs_something_to_be_a_share_of(fail: Fail) -> None:
+    (problem,) = fail(
+        "helios: 1\nname: x\nbudget: {account: a, strong_share: 0}\ntasks: {a: {run: x}}\n"
+    )
+    assert (problem.line, problem.column) == (3, 22)
+    assert problem.message == '"strong_share" is a share of nothing'
+    assert "`messages`" in problem.hint
+    assert "`cost_usd`" in problem.hint
+
+
+def test_a_model_without_a_price_is_told_where_it_stands() -> None:
+    text = """helios: 1
+name: x
+models: {economy: lama-3, standard: llama-3}
+defaults: {model: foo-1}
+tasks:
+  a: {agent: coder, prompt: p, model: strong}
+  b: {agent: coder, prompt: p, model: llama-4}
+  c: {agent: coder, prompt: p, model: strnog}
+"""
+    with pytest.raises(ProjectFileError) as caught:
+        parse_project(text, file="f", known_agents=["coder"], now=0.0, priced=["llama-3"])
+    told = [(p.line, p.column, p.message) for p in caught.value.problems]
+    assert told == [
+        (3, 19, 'no price is known for the model "lama-3"'),
+        (4, 19, 'no price is known for the model "foo-1"'),
+        (7, 39, 'no price is known for the model "llama-4"'),
+        (8, 39, 'unknown tier "strnog"'),
+    ]
+    assert caught.value.problems[0].hint.startswith('Did you mean "llama-3"? The file')

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from helios.domain.budget.limit import Balance, Limit
 from helios.domain.budget.units import Amounts, Unit, show
+from helios.domain.budget.window import NEVER
 from helios.domain.budget.zones import Thresholds, Zone, may_pass, stricter, zone_of
 from helios.domain.pricing import Tier
 
@@ -134,9 +135,10 @@ class Request:
 class Admission:
     """Whether a request was admitted, and why.
 
-    `resets_at` is when the binding window closes (infinite when only a higher limit helps);
-    `waits` says that room is only held, so that waiting for a settlement may be enough; `short`
-    that room is what is missing, so that a smaller estimate may fit.
+    `resets_at` is when the binding window closes (infinite when no reset helps); `waits` says that
+    room is only held, so that waiting for a settlement may be enough; `short` that room is what is
+    missing, so that a smaller estimate may fit. Of several limits that refuse, the binding one is
+    the first that leaves no hope, else the first.
     """
 
     granted: bool
@@ -148,6 +150,13 @@ class Admission:
     entry: Entry | None = None
     deltas: tuple[Delta, ...] = field(default=())
     short: bool = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing but a higher limit helps such a request: no time, no end of another."""
+        if self.granted or self.waits or self.binding == BRAKE:
+            return False
+        return self.resets_at in (None, NEVER)
 
     def smaller_may_fit(self, limits: tuple[Limit, ...]) -> bool:
         """Whether room is what is missing, in a unit that a smaller call takes less of."""
@@ -171,10 +180,9 @@ def admit(request: Request, balances: tuple[Balance, ...], now: float) -> Admiss
     braked = _braked(request)
     if braked:
         return braked
-    for balance in concerned:
-        refusal = _refusal(request, balance, zone)
-        if refusal:
-            return refusal
+    refusals = [found for b in concerned if (found := _refusal(request, b, zone))]
+    if refusals:
+        return next((found for found in refusals if found.hopeless), refusals[0])
     lines = tuple(
         Line(b.limit.key, b.window.opened_at, b.window.closes_at, wanted)
         for b in concerned
@@ -224,12 +232,14 @@ def _refusal(request: Request, balance: Balance, zone: Zone) -> Admission | None
     wanted = limit.share_of(request.estimate, request.tier)
     if wanted > balance.room:
         held_is_enough = wanted <= limit.cap - balance.spent
+        # One that was lowered will be larger.
+        is_too_large = wanted > limit.cap and limit.lowered is None
         return Admission(
             granted=False,
             zone=zone,
             reason=_no_room(limit, balance, wanted),
             binding=limit.key,
-            resets_at=balance.has_room_at,
+            resets_at=NEVER if is_too_large else balance.has_room_at,
             waits=held_is_enough,
             short=True,
         )

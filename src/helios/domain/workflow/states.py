@@ -61,6 +61,24 @@ class RunState(StrEnum):
         return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
 
+RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
+    RunState.RUNNING: frozenset(RunState) - {RunState.RUNNING},
+    RunState.STOPPED: frozenset(RunState) - {RunState.STOPPED},
+    RunState.CANCELLING: frozenset({RunState.CANCELLED, RunState.DONE, RunState.FAILED}),
+    RunState.DONE: frozenset({RunState.RUNNING}),
+    RunState.FAILED: frozenset({RunState.RUNNING}),
+    RunState.CANCELLED: frozenset({RunState.RUNNING}),
+}
+"""A wish to cancel outlives a stop: only an end takes its place. An end stands, until a person
+wants to go on after all.
+"""
+
+
+def run_may_become(old: RunState, new: RunState) -> bool:
+    """Whether the table allows this step of a run; staying is always allowed."""
+    return old is new or new in RUN_TRANSITIONS[old]
+
+
 def may_become(old: TaskState, new: TaskState) -> bool:
     """Whether the table allows this step; staying is always allowed, so that repeats are safe."""
     return old is new or new in TASK_TRANSITIONS[old]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from helios.domain.budget.units import Amounts
+from helios.domain.budget.ledger import Admission
 from helios.domain.ids import TaskId
 from helios.domain.review.edits import apply_patch
 from helios.domain.roles import Role
@@ -33,7 +33,7 @@ from helios.services.execution.outcome import Failure, Outcome, failure_of
 from helios.services.execution.project import LiveProject
 from helios.services.governor import Governor
 from helios.services.responses import Call, Responses, reply_from_json
-from helios.services.router import Router
+from helios.services.router import Route, Router
 
 ReportWriter = Callable[[], Awaitable[str]]
 AskRole = Callable[[Responses, Call, AnswerShape], Awaitable[Mapping[str, Any]]]
@@ -67,6 +67,7 @@ class TaskRunner:
         self.project = project
         self._can = can
         self._report = report
+        self._sizes: dict[TaskId, int] = {}
 
     def prepare(self) -> None:
         """Begin to load what asks the roles, if there is any, and return at once."""
@@ -79,13 +80,8 @@ class TaskRunner:
         role = self.project.role(task)
         model, explanation = None, {}
         if role:
-            route = await self._can.router.route(
-                task,
-                role,
-                self.project.limits(self._can.governor, task),
-                size_bytes=await self._size_of_files(task),
-                escalate=escalation(task.retry, await self.failures(task_id)),
-            )
+            self._sizes[task_id] = await self._size_of_files(task)
+            route = await self._route(task, role)
             model, explanation = route.choice.model, route.explanation
         attempt = AttemptRecord(
             task_id, number, model, explanation, started_at=self._can.clock.now()
@@ -106,18 +102,43 @@ class TaskRunner:
         except HeliosError as error:
             return Outcome(failure=failure_of(error))
 
-    async def least_bound(self, task_id: TaskId, model: str) -> Amounts:
-        """The least that a task's next call may be held at, before what it reads is known."""
+    async def fits(self, task_id: TaskId) -> Admission | None:
+        """Whether a task's next call would be admitted now; None when it needs no model.
+
+        Nothing is reserved, opened or asked of the provider. What the call reads is known only when
+        it was refused before; without that a granted one may be refused later.
+        """
         task = self.project.task(task_id)
-        role = self.project.roles[task.agent or ""]
-        attempts = await self._can.runs.attempts(self.project.run, task_id)
+        role = self.project.role(task)
+        if role is None:
+            return None
+        model = (await self._route(task, role)).choice.model
         request = ModelRequest(
             model=model,
             system=role.instructions,
             messages=(Message("user", task.prompt),),
             max_tokens=role.max_output_tokens,
         )
-        return await self._can.responses.least_bound(self._call(task, len(attempts) + 1, request))
+        call = self._call(task, await self.next_number(task_id), request)
+        bound, limits = await self._can.responses.least(call)
+        tier = self._can.router.catalogue.model(model).tier
+        return await self._can.governor.fits(bound, tier, task.priority, limits)
+
+    async def next_number(self, task_id: TaskId) -> int:
+        """Attempts go on counting when a task comes back; one there was no room for was none."""
+        attempts = await self._can.runs.attempts(self.project.run, task_id)
+        if attempts and attempts[-1].failure == FailureKind.BUDGET:
+            return attempts[-1].number
+        return attempts[-1].number + 1 if attempts else 1
+
+    async def _route(self, task: TaskSpec, role: Role) -> Route:
+        return await self._can.router.route(
+            task,
+            role,
+            self.project.limits(self._can.governor, task),
+            size_bytes=self._sizes.get(task.id, 0),
+            escalate=escalation(task.retry, await self.failures(task.id)),
+        )
 
     async def verify(self, task_id: TaskId, asked: Outcome) -> Outcome:
         """Accept or reject what a model submitted, by applying it and running the gates."""
@@ -261,7 +282,7 @@ class TaskRunner:
         workspace = self._can.workspace
         patch = self._can.shapes.read_patch(asked.answer)
         path = await workspace.open(task.id, base)
-        files = await workspace.read(task.id, task.editable or task.files or ("*",))
+        files = await workspace.read(task.id, task.editable or ("*",))
         changed = apply_patch(files, patch, editable=task.editable)
         await workspace.write(task.id, changed)
         commit = await workspace.commit(task.id, f"{task.id}: {patch.summary}")

@@ -133,7 +133,8 @@ class BudgetFile(BaseModel):
         default=0.0,
         ge=0,
         le=1,
-        description="Largest share of the calls for strong models, 0 to 1. Default: no ceiling.",
+        description="Largest share for strong models, 0 to 1: of the messages where they have a "
+        "ceiling, else of the dollars. Default: no ceiling.",
     )
     account: Annotated[str, AfterValidator(_account)] = Field(
         default="", description="Whose limits count besides, such as acme/mobile."

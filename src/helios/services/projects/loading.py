@@ -14,22 +14,35 @@ from helios.services.projects.strict_yaml import Mapping, parse
 from helios.services.projects.validation import describe, read_model
 
 
-def load_project(path: Path, *, known_agents: Collection[str], now: float) -> ProjectSpec:
+def load_project(
+    path: Path,
+    *,
+    known_agents: Collection[str],
+    now: float,
+    priced: Collection[str] | None = None,
+) -> ProjectSpec:
     """The project a file describes.
 
     Args:
         path: the file; problems name it as it is written here.
         known_agents: the agents a task may name.
         now: UTC seconds, the start of deadlines given as lengths of time.
+        priced: the models with a price; None leaves that to the run.
 
     Raises:
         ProjectFileError: with every problem of the file, sorted by place.
     """
-    return parse_project(read_source(path), file=str(path), known_agents=known_agents, now=now)
+    text = read_source(path)
+    return parse_project(text, file=str(path), known_agents=known_agents, now=now, priced=priced)
 
 
 def parse_project(
-    text: str, *, file: str, known_agents: Collection[str], now: float
+    text: str,
+    *,
+    file: str,
+    known_agents: Collection[str],
+    now: float,
+    priced: Collection[str] | None = None,
 ) -> ProjectSpec:
     """The same for text that is at hand; `file` is how problems name it.
 
@@ -45,7 +58,7 @@ def parse_project(
     if not isinstance(root, Mapping):
         raise findings.error
     model = read_model(root, findings)
-    check_file(root, known_agents, findings)
+    check_file(root, model, known_agents, priced, findings)
     expansion = expand(model, root, findings)
     needs = resolve_needs(expansion, findings)
     tasks = tuple(

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from helios.errors import StoreError
 from helios.stores.sql import engines, migrations
 from helios.stores.sql.faults import Cure, Fault, understand
+from helios.stores.sql.groups import Each, Group
 from helios.stores.sql.room import FileRoom, Room, ServerRoom
 
 T = TypeVar("T")
@@ -48,36 +50,8 @@ class Patience:
 
 
 PATIENCE = Patience()
-
-
-class Group(Protocol):
-    """Work that is quicker done for several callers at once, in one transaction.
-
-    Attributes:
-        most: for how many.
-    """
-
-    most: int
-
-    def transact(self, connection: Connection, asked: Sequence[Any]) -> Sequence[Any]:
-        """Do it; an answer for each."""
-        ...
-
-    def committed(self, answers: Sequence[Any]) -> None:
-        """Hear that it is stored."""
-        ...
-
-
-class _Each:
-    """Work that is done for each by itself."""
-
-    most = 1
-
-    def transact(self, connection: Connection, asked: Sequence[Work[Any]]) -> Sequence[Any]:
-        return [work(connection) for work in asked]
-
-    def committed(self, answers: Sequence[Any]) -> None:
-        pass
+AT_THE_END = Patience(server_s=1.0, writers_s=1.0)
+"""For what is still waiting when the database is closed: nobody hears of it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +74,13 @@ class Database:
         url: the address without its password.
         room: who waits until something is freed.
         locks_rows: whether transactions run side by side and must lock the rows they decide on.
+        file: where it lies, however it is reached; None on a server.
     """
 
     def __init__(self, engine: Engine, patience: Patience) -> None:
         self.url = engines.shown(engine.url)
         self.locks_rows = engine.dialect.name == "postgresql"
+        self.file = None if self.locks_rows else Path(engine.url.database or "").resolve()
         self._engine = engine
         self._patience = patience
         self._waiting: deque[_Job] = deque()
@@ -112,7 +88,7 @@ class Database:
         self._turn = threading.Lock()
         self._drains = 0
         self._idle: list[Connection] = []
-        self._each = _Each()
+        self._each = Each()
         self.room: Room
         if self.locks_rows:
             self.room = ServerRoom(engine)
@@ -181,12 +157,27 @@ class Database:
         """
         await self._beside(self.room.open)
 
+    def session(self) -> Connection:
+        """A connection of its own, outside every transaction, that the caller closes.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        connection = self._persist(self._engine.connect)
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        return connection
+
     async def close(self) -> None:
-        """Finish what was asked for and let go of every connection."""
+        """Finish what was asked for, as far as it takes no waiting, and let go of every connection.
+
+        A server that neither answers nor hangs up keeps it waiting.
+        """
         await asyncio.to_thread(self.shut)
 
     def shut(self) -> None:
         """The same as `close`, for those without an event loop."""
+        self._patience = AT_THE_END
         self.room.close()
         self._writers.shutdown()
         self._readers.shutdown()

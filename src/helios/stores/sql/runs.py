@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Select, func, insert, or_, select, update
 
 from helios.domain.ids import ProjectId, RequestId, RunId, TaskId, run_id
 from helios.domain.workflow.retries import MODEL_FAULT
-from helios.domain.workflow.states import RunState, TaskState, may_become
+from helios.domain.workflow.states import RunState, TaskState, may_become, run_may_become
 from helios.errors import ConflictError
 from helios.ports.clock import Clock
 from helios.ports.events import EventSink, RunEvent
@@ -21,6 +22,7 @@ from helios.stores.sql.schema import attempts, calls, run_events, runs, tasks
 from helios.stores.sql.spending import add_spend
 
 T = TypeVar("T")
+log = structlog.get_logger("helios.system")
 
 
 class SqlRunStore:
@@ -59,24 +61,28 @@ class SqlRunStore:
         """The newest runs of all projects, the newest first."""
         return await self._all(select(runs).order_by(runs.c.seq.desc()).limit(most), rows.run_from)
 
-    async def set_run_state(self, run: RunId, state: RunState, reason: str = "") -> None:
-        """Move a run; leaves an event.
+    async def set_run_state(self, run: RunId, state: RunState, reason: str = "") -> RunState:
+        """Move a run along the table; leaves an event. The state it is in then.
+
+        What the table does not allow changes nothing: somebody else was first.
 
         Raises:
             ConflictError: there is no such run.
         """
 
-        def move(journal: Journal) -> None:
+        def move(journal: Journal) -> RunState:
             before = journal.lock_run(run)
-            if before == (state.value, reason):
-                return
+            stands = RunState(before[0])
+            if before == (state.value, reason) or not run_may_become(stands, state):
+                return stands
             values: dict[str, Any] = {"state": state.value, "reason": reason}
             if before[0] != state.value:
                 values["finished_at"] = journal.now if state.final else None
             journal.connection.execute(update(runs).where(runs.c.id == run).values(values))
             journal.note(run, "run", {"state": state.value, "reason": reason})
+            return state
 
-        await self._write(move)
+        return await self._write(move)
 
     async def tasks(self, run: RunId) -> tuple[TaskRecord, ...]:
         """All tasks of a run in order of definition."""
@@ -270,10 +276,19 @@ class SqlRunStore:
             return work(journal), journal.events
 
         answer, events = await self._database.write(transaction, repeatable=repeatable)
-        if self._sink:
-            for event in events:
-                self._sink(event)
+        self._tell(events)
         return answer
+
+    def _tell(self, events: list[RunEvent]) -> None:
+        """What is committed stands, whether or not its listener can take it (a closed stdout)."""
+        if self._sink is None:
+            return
+        for event in events:
+            try:
+                self._sink(event)
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+                log.warning("event not told", run=event.run, seq=event.seq, error=said)
 
 
 def _next_number(connection: Connection, project: ProjectId) -> int:

@@ -145,6 +145,21 @@ class RunStoreConformance(Suite):
             again = _known(await store.run(run))
             assert (again.state, again.finished_at) == (RunState.RUNNING, None)
 
+    async def check_1_a_wish_to_cancel_outlives_a_stop_and_an_end_outlives_the_wish(self) -> None:
+        """What the table does not allow changes nothing and leaves no event."""
+        async with self._open() as store:
+            run = (await store.create_run(new_run())).id
+            wish = RunState.CANCELLING
+            assert await store.set_run_state(run, wish, "그만") is wish
+            before = await store.events(run)
+            for late in (RunState.STOPPED, RunState.RUNNING):
+                assert await store.set_run_state(run, late, "늦음") is wish
+            assert await store.events(run) == before
+            assert await store.set_run_state(run, RunState.DONE) is RunState.DONE
+            for late in (wish, RunState.CANCELLED, RunState.STOPPED):
+                assert await store.set_run_state(run, late, "늦음") is RunState.DONE
+            assert _known(await store.run(run)).state is RunState.DONE
+
     async def check_2_every_move_leaves_an_event(self) -> None:
         """Stored with the move and told at once, in the same words."""
         async with self._open() as store:
