@@ -86,8 +86,6 @@ async def open_session(
         parts = RunParts(
             runs=house.stores.runs,
             ledger=house.stores.ledger,
-            governor=desk.governor,
-            router=router,
             runner=runner,
             clock=house.clock,
             engine_url=_engine_url(house, record),

@@ -19,8 +19,6 @@ from helios.ports.ledger import Ledger
 from helios.ports.locks import Hold
 from helios.ports.runs import RunStore
 from helios.services.execution import TaskRunner
-from helios.services.governor import Governor
-from helios.services.router import Router
 
 GRACE_S = 5.0
 WATCH_S = 2.0
@@ -36,8 +34,6 @@ class RunParts:
 
     runs: RunStore
     ledger: Ledger
-    governor: Governor
-    router: Router
     runner: TaskRunner
     clock: Clock
     engine_url: str
@@ -79,7 +75,7 @@ class RunEngine:
         try:
             await self._mark_running()
             await self._reconcile(engine, await self._running())
-            levers = Levers(start=lambda task: self._start(engine, task), fits=self._fits_or_unfit)
+            levers = Levers(start=lambda task: self._start(engine, task), fits=self._fits)
             dispatcher = Dispatcher(self._project, parts.runs, self._worker, levers, parts.clock)
             driving = self._to_the_end(dispatcher, wait_for_budget)
             state = await self._until_stopped(driving, self._watch(engine))
@@ -210,12 +206,11 @@ class RunEngine:
         finally:
             self._starting.discard(task)
 
-    async def _fits_or_unfit(self, task_id: TaskId) -> Admission | None:
-        """The same; a task that can never call is started, so that its attempt says why."""
+    async def _fits(self, task: TaskId) -> Admission | None:
+        """Whether a task's call would be admitted now; one that can never call is started, so that
+        its attempt says why.
+        """
         try:
-            return await self._fits(task_id)
+            return await self._parts.runner.fits(task)
         except UNFIT:
             return None
-
-    async def _fits(self, task_id: TaskId) -> Admission | None:
-        return await self._parts.runner.fits(task_id)
