@@ -328,11 +328,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(tenant=BOTH, left=st.integers(0, 2))
     def squeeze(self, tenant: str, left: int) -> None:
         """Urgent work takes all but a little of the plan; then something small comes."""
-        self.tick()
         plan, limits = SHARED[0], [SHARED[0], OWN[tenant]]
-        spent, held, _ = self.model.books(plan, self.model.now)
+        spent, held, _ = self.model.books(plan, max(self.model.now, self.clock.now()))
         tokens = plan.cap - spent - held - left
-        if tokens > 0:
+        if tokens > 0:  # else nobody asks, and so the ledger has not seen this time
+            self.tick()
             self.demands += 1
             self.ask(f"{tenant}/급한-{self.demands}", limits, tokens, Tier.STANDARD, 9)
             self.ask(f"{tenant}/작은-{self.demands}", limits, 1, Tier.STANDARD, 5)
